@@ -1,0 +1,256 @@
+"""Operations on rows, whatever holds them: arrays, columns, records, nested model outputs.
+
+One place answers "how many rows", "these rows of it" and "what are the outputs called", so that
+sources, engine, predictors and writers agree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+import numpy as np
+
+from foretell.errors import ShapeMismatch
+from foretell.types import Arrays, Examples, OutputSpec
+
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+
+
+def count(examples: Examples) -> int:
+    """Number of rows in ``examples``."""
+    if isinstance(examples, Mapping):
+        return len(next(iter(examples.values()), ()))
+    return len(examples)
+
+
+def take(examples: Examples, index: np.ndarray | slice) -> Examples:
+    """The rows of ``examples`` at ``index`` (int64 positions, a boolean mask, or a slice)."""
+    if isinstance(examples, np.ndarray):
+        return examples[index]
+    if isinstance(examples, Mapping):
+        return {name: column[index] for name, column in examples.items()}
+    if isinstance(index, slice):
+        return list(examples[index])
+    if index.dtype == bool:
+        index = np.flatnonzero(index)
+    return [examples[i] for i in index.tolist()]
+
+
+def row_keys(seed: int, rows: np.ndarray) -> np.ndarray:
+    """Random key of each row, from the run's seed and the global row index alone.
+
+    Two rounds of the SplitMix64 finaliser over (seed, row), so neighbouring rows and neighbouring
+    seeds get unrelated keys. Usable as the two words of a JAX threefry key.
+
+    Args:
+        seed: The run's seed, any integer.
+        rows: int64 ``(B,)``.
+
+    Returns:
+        uint32 ``(B, 2)``.
+
+    Source: G. Steele, D. Lea, C. Flood, "Fast splittable pseudorandom number generators", 2014.
+    """
+    base = _mix(np.full(1, seed & 0xFFFFFFFFFFFFFFFF, dtype=np.uint64))
+    mixed = _mix(base ^ _mix(rows.astype(np.int64).view(np.uint64)))
+    return np.ascontiguousarray(mixed).view(np.uint32).reshape(-1, 2)
+
+
+def _mix(value: np.ndarray) -> np.ndarray:
+    with np.errstate(over="ignore"):
+        value = value + _GOLDEN
+        value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return value ^ (value >> np.uint64(31))
+
+
+def select(tree: Any, mask: np.ndarray) -> Any:
+    """Keep the rows of every leaf of a model's raw output where ``mask`` is True.
+
+    Containers (mappings, tuples, lists of arrays, dataclasses) are walked; a list whose items are
+    not arrays is taken as one value per row. A leaf that has no row axis of ``len(mask)`` is a
+    :class:`ShapeMismatch`, because guessing would misplace predictions.
+    """
+    return _select(tree, mask, bool(mask.all()), "output")
+
+
+def _select(tree: Any, mask: np.ndarray, everything: bool, name: str) -> Any:
+    if isinstance(tree, Mapping):
+        return {k: _select(v, mask, everything, f"{name}.{k}") for k, v in tree.items()}
+    if is_dataclass(tree) and not isinstance(tree, type):
+        return {
+            f.name: _select(getattr(tree, f.name), mask, everything, f"{name}.{f.name}")
+            for f in fields(tree)
+        }
+    if isinstance(tree, tuple) or (isinstance(tree, list) and _is_list_of_arrays(tree, mask)):
+        return tuple(_select(v, mask, everything, f"{name}[{i}]") for i, v in enumerate(tree))
+    if tree is None:
+        raise ShapeMismatch("the model returned nothing", facts=[("where", name), ("got", "None")])
+    length = len(tree) if hasattr(tree, "__len__") and np.ndim(tree) != 0 else None
+    if isinstance(tree, list):
+        length = len(tree)
+    if length != len(mask):
+        got = "no row axis" if length is None else f"{length} rows"
+        raise ShapeMismatch(
+            "the model returned another number of rows than it was given",
+            facts=[("where", name), ("expected", f"{len(mask)} rows"), ("got", got)],
+        )
+    if everything:
+        return tree
+    return take(tree if isinstance(tree, list) else np.asarray(tree), mask)
+
+
+def _is_list_of_arrays(values: list[Any], mask: np.ndarray) -> bool:
+    if not values or len(values) == len(mask):
+        return False
+    return all(hasattr(value, "shape") for value in values)
+
+
+def to_outputs(predictions: Any) -> dict[str, Any]:
+    """Name the parts of a prediction: the default meaning of ``postprocess``.
+
+    A mapping keeps its keys (nested ones joined by ``/``), a tuple becomes ``output_0``,
+    ``output_1`` …, a list of mappings becomes one column per key, anything else is ``output``.
+    """
+    if isinstance(predictions, Sequence) and not isinstance(predictions, str | bytes | tuple):
+        if len(predictions) and all(isinstance(item, Mapping) for item in predictions):
+            return _columns(predictions)
+        return {"output": predictions}
+    return dict(_flatten(predictions, ""))
+
+
+def _columns(records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    names = list(records[0])
+    for position, record in enumerate(records):
+        if list(record) != names and set(record) != set(names):
+            raise ShapeMismatch(
+                "the records of one batch have different keys",
+                facts=[
+                    ("expected", ", ".join(map(str, names))),
+                    ("got", f"{', '.join(map(str, record))} (record {position})"),
+                ],
+            )
+    return {str(name): [record[name] for record in records] for name in names}
+
+
+def _flatten(tree: Any, prefix: str) -> list[tuple[str, Any]]:
+    if isinstance(tree, Mapping):
+        pairs = [(f"{prefix}/{k}" if prefix else str(k), v) for k, v in tree.items()]
+    elif is_dataclass(tree) and not isinstance(tree, type):
+        pairs = [
+            (f"{prefix}/{f.name}" if prefix else f.name, getattr(tree, f.name))
+            for f in fields(tree)
+        ]
+    elif isinstance(tree, tuple):
+        stem = prefix or "output"
+        pairs = [(f"{stem}_{i}", v) for i, v in enumerate(tree)]
+    else:
+        return [(prefix or "output", tree)]
+    return [leaf for name, value in pairs for leaf in _flatten(value, name)]
+
+
+def spec_of(name: str, values: Any) -> OutputSpec:
+    """Learn the spec of one output from its values, rows on axis 0."""
+    array = as_array(name, values, None)
+    return OutputSpec(name, tuple(array.shape[1:]), dtype_name(array, name))
+
+
+def dtype_name(array: np.ndarray, name: str) -> str:
+    """The name an :class:`OutputSpec` uses for the dtype of ``array``."""
+    if array.dtype == object:
+        return "str" if all(isinstance(value, str) for value in array.flat) else "json"
+    if array.dtype.kind in "US":
+        return "str"
+    if array.dtype.kind not in "biufc":
+        raise ShapeMismatch(
+            "this dtype cannot be stored",
+            facts=[("output", name), ("got", str(array.dtype))],
+            tries=[("return numbers, booleans, strings or plain lists", "")],
+        )
+    return str(array.dtype.newbyteorder("="))
+
+
+def as_array(name: str, values: Any, spec: OutputSpec | None) -> np.ndarray:
+    """``values`` as an array with rows on axis 0: text and ragged values as objects.
+
+    With a ``spec`` the result is checked against it: a wrong shape or dtype is a
+    :class:`ShapeMismatch` naming both, never a cast or a broadcast.
+    """
+    if isinstance(values, np.ndarray) and values.dtype.kind not in "OUS":
+        array = values
+    elif hasattr(values, "__array__") and not isinstance(values, np.ndarray):
+        array = np.asarray(values)
+    else:
+        array = _from_list(values, "json" if spec is not None and spec.dtype == "json" else None)
+    if array.ndim == 0:
+        raise ShapeMismatch(
+            "an output has no row axis",
+            facts=[("output", name), ("got", f"a single {array.dtype} value")],
+        )
+    if spec is not None:
+        _check(name, array, spec)
+    return array
+
+
+def _from_list(values: Any, force: str | None) -> np.ndarray:
+    items = list(values)
+    if isinstance(values, np.ndarray) and values.dtype.kind == "U":
+        return values.astype(object)
+    if isinstance(values, np.ndarray) and values.ndim > 1 and force is None:
+        return values
+    plain = all(isinstance(v, bool | int | float | np.generic | np.ndarray) for v in items)
+    nested = all(isinstance(v, list | tuple) for v in items)
+    if items and force is None and (plain or nested):
+        try:
+            array = np.asarray(items)
+        except ValueError:
+            pass
+        else:
+            if array.dtype.kind in "biufc":
+                return array
+    boxed = np.empty(len(items), dtype=object)
+    for position, item in enumerate(items):
+        boxed[position] = _plain(item)
+    return boxed
+
+
+def _plain(item: Any) -> Any:
+    if isinstance(item, np.ndarray | np.generic):
+        return item.tolist()
+    return str(item) if isinstance(item, str) else item
+
+
+def _check(name: str, array: np.ndarray, spec: OutputSpec) -> None:
+    if spec.dtype == "json":
+        return
+    got = OutputSpec(name, tuple(array.shape[1:]), dtype_name(array, name))
+    if len(array) == 0 and array.ndim == 1:
+        return
+    if (got.shape, got.dtype) != (spec.shape, spec.dtype):
+        raise ShapeMismatch(
+            "an output does not have the shape or dtype the plan promised",
+            facts=[("output", name), ("expected", spec.describe()), ("got", got.describe())],
+        )
+
+
+def fill_value(spec: OutputSpec) -> Any:
+    """What stands where nothing was predicted: NaN for floats, ``""`` for text, else zero."""
+    if spec.dtype == "str":
+        return ""
+    if spec.dtype == "json":
+        return None
+    kind = np.dtype(spec.dtype).kind
+    return {"f": np.nan, "c": complex(np.nan, np.nan), "b": False}.get(kind, 0)
+
+
+def allocate(spec: OutputSpec, length: int) -> np.ndarray:
+    """An array of ``length`` rows for this output, every value the fill value."""
+    dtype = object if spec.dtype in ("str", "json") else np.dtype(spec.dtype)
+    return np.full((length, *spec.shape), fill_value(spec), dtype=dtype)
+
+
+def empty(specs: Sequence[OutputSpec], length: int) -> Arrays:
+    """:func:`allocate` for every spec, by name."""
+    return {spec.name: allocate(spec, length) for spec in specs}
