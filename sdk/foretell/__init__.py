@@ -1,4 +1,4 @@
-"""Foretell runs a trained model over a lot of data and never loses, repeats or misplaces a prediction.
+"""Foretell runs a trained model over a lot of data and never loses or misplaces a prediction.
 
 The names below are imported when they are first used, so that ``import foretell`` stays light.
 """

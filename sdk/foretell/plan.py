@@ -208,7 +208,7 @@ def choose_chunk_rows(
     by_slots = n_rows / (4.0 * device_slots * unit)
     by_bytes = MAX_CHUNK_BYTES / max(1, row_bytes * unit)
     batches = max(1.0, min(wanted, by_slots, by_bytes, 2.0**20))
-    return unit * 2 ** int(batches).bit_length() // 2
+    return int(unit * (1 << (int(batches).bit_length() - 1)))
 
 
 def check_chunk_rows(chunk_rows: int, batch_size: int, group_size: int, origin: str) -> None:

@@ -1,8 +1,13 @@
 """The four contracts of Foretell. A plugin implements one or more of these and nothing else."""
 
-from foretell.abc.deployer import Deployer, DeployContext, Deployment, ServiceCaller
-from foretell.abc.options import DeployerOptions, Options, PredictorOptions, SourceOptions
-from foretell.abc.options import WriterOptions
+from foretell.abc.deployer import DeployContext, Deployer, Deployment, ServiceCaller
+from foretell.abc.options import (
+    DeployerOptions,
+    Options,
+    PredictorOptions,
+    SourceOptions,
+    WriterOptions,
+)
 from foretell.abc.predictor import Predictor
 from foretell.abc.source import Source
 from foretell.abc.writer import Writer, WriterPlan

@@ -97,7 +97,7 @@ class Deployment(ABC):
         """Whether ``error`` means the device had too little memory for the batch."""
         return isinstance(error, MemoryError)
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027 - many deployments hold nothing to free
         """Free the devices. Called once, no batch in flight."""
 
 

@@ -84,7 +84,7 @@ class Predictor(ABC):
         return to_outputs(predictions)
 
     def output_specs(self) -> Sequence[OutputSpec] | None:
-        """The outputs, when known without running the model; None to learn them from a dry batch."""
+        """The outputs when known beforehand; None to learn them from a dry batch."""
         return None
 
     @abstractmethod

@@ -86,5 +86,5 @@ class Source(ABC):
         """Bytes of one row in memory, or None when unknown before reading."""
         return None
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027 - most sources hold nothing open
         """Release files. Called once per process at the end."""
