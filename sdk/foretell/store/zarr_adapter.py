@@ -7,7 +7,6 @@ crc, retries and injected faults are in one place, whether the store is a folder
 from __future__ import annotations
 
 import asyncio
-import enum
 from collections.abc import AsyncIterator, Iterable
 from typing import TYPE_CHECKING
 
@@ -30,20 +29,6 @@ DOCUMENT = "zarr.json"
 """Last part of the key of every metadata document; all other keys are data."""
 
 
-class Data(enum.Enum):
-    """What a read of a data object means."""
-
-    AS_STORED = "as stored"
-    """zarr's own rule: a missing object stands for fill values."""
-
-    REQUIRED = "required"
-    """A missing or empty object is an error: the caller knows that it was written."""
-
-    IGNORED = "ignored"
-    """What is stored counts as missing, so that a write never merges with what was there before,
-    damaged or not, and its bytes follow from its input alone."""
-
-
 class ZarrObjects(Store):
     """A zarr store over the objects of a run store. Never shows ``_run/``.
 
@@ -53,7 +38,8 @@ class ZarrObjects(Store):
     Args:
         objects: Where the bytes are.
         read_only: Whether writes are refused.
-        data: What reading a data object means.
+        required: Whether a missing or empty data object is an error, because the caller knows that
+            it was written. Otherwise zarr's own rule: it stands for fill values.
     """
 
     supports_writes: bool = True
@@ -61,43 +47,41 @@ class ZarrObjects(Store):
     supports_listing: bool = True
 
     def __init__(
-        self, objects: ObjectStore, *, read_only: bool = False, data: Data = Data.AS_STORED
+        self, objects: ObjectStore, *, read_only: bool = False, required: bool = False
     ) -> None:
         super().__init__(read_only=read_only)
         self._objects = objects
-        self._data = data
+        self._required = required
 
     def with_read_only(self, read_only: bool = False) -> ZarrObjects:
-        return type(self)(self._objects, read_only=read_only, data=self._data)
+        return type(self)(self._objects, read_only=read_only, required=self._required)
 
     def __eq__(self, other: object) -> bool:
         return (
             isinstance(other, ZarrObjects)
             and (self._objects is other._objects or self._objects.url == other._objects.url)
-            and (self._data, self.read_only) == (other._data, other.read_only)
+            and (self._required, self.read_only) == (other._required, other.read_only)
         )
 
     def __hash__(self) -> int:
-        return hash((self._objects.url, self._data, self.read_only))
+        return hash((self._objects.url, self._required, self.read_only))
 
     def __reduce__(self) -> tuple[object, ...]:
         # A relative path means something else in another process.
         address = getattr(self._objects, "path", self._objects.url)
-        return (_reopen, (address, self._data))
+        return (_reopen, (address, self._required))
 
     def __str__(self) -> str:
         return self._objects.url
 
     def __repr__(self) -> str:
-        return f"ZarrObjects({self._objects.url!r}, data={self._data})"
+        return f"ZarrObjects({self._objects.url!r}, required={self._required})"
 
     # --- reading ------------------------------------------------------------------------------
 
     async def get(
         self, key: str, prototype: BufferPrototype, byte_range: ByteRequest | None = None
     ) -> Buffer | None:
-        if self._data is Data.IGNORED and is_data(key):
-            return None
         data = await asyncio.to_thread(self._read, key, byte_range)
         return None if data is None else prototype.buffer.from_bytes(data)
 
@@ -120,7 +104,7 @@ class ZarrObjects(Store):
         return (await asyncio.to_thread(self._objects.version, key)).size
 
     def _read(self, key: str, byte_range: ByteRequest | None) -> bytes | None:
-        required = self._data is Data.REQUIRED and is_data(key)
+        required = self._required and is_data(key)
         try:
             data = self._fetch(key, byte_range)
         except FileNotFoundError:
@@ -148,7 +132,7 @@ class ZarrObjects(Store):
 
     async def set(self, key: str, value: Buffer) -> None:
         self._check_writable()
-        data = memoryview(value.as_numpy_array())
+        data = value.as_numpy_array().data
         # The lease belongs to workers; only the driver writes documents, and it has none.
         await asyncio.to_thread(self._objects.put, key, data, leased=is_data(key))
 
@@ -181,10 +165,10 @@ class ZarrObjects(Store):
                 yield name
 
 
-def _reopen(address: str, data: Data) -> ZarrObjects:
+def _reopen(address: str, required: bool) -> ZarrObjects:
     from foretell.store.open import open_objects
 
-    return ZarrObjects(open_objects(address), read_only=True, data=data)
+    return ZarrObjects(open_objects(address), read_only=True, required=required)
 
 
 def is_data(key: str) -> bool:

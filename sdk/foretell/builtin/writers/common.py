@@ -11,7 +11,8 @@ from foretell.abc.writer import WriterPlan
 from foretell.errors import ForetellError, OutputError, ShapeMismatch, StorageError, StoreError
 from foretell.plan import check_outputs
 from foretell.rows import as_array
-from foretell.types import Arrays, Chunk, OutputSpec
+from foretell.store.objects import ObjectStore, Stored
+from foretell.types import Arrays, Chunk, OutputSpec, Receipt
 
 NUMBERS = frozenset(
     {
@@ -134,6 +135,25 @@ def check_valid(valid: np.ndarray, rows: Chunk) -> np.ndarray:
 def cut(arrays: Mapping[str, np.ndarray], start: int, stop: int) -> Arrays:
     """Rows ``start`` to ``stop`` of every array."""
     return {name: array[start:stop] for name, array in arrays.items()}
+
+
+def put(objects: ObjectStore, key: str, data: bytes | memoryview) -> Stored:
+    """Store a data object, and have its store forget what it keeps for the receipt."""
+    objects.put(key, data)
+    return objects.taken(key)
+
+
+def receipt(stored: Sequence[Stored]) -> Receipt:
+    """The receipt for these objects."""
+    return Receipt(tuple(s.size for s in stored), tuple(s.crc for s in stored))
+
+
+def stored_or_none(objects: ObjectStore, key: str) -> bytes | None:
+    """An object's bytes, or None when there is none."""
+    try:
+        return objects.get(key)
+    except FileNotFoundError:
+        return None
 
 
 def undecodable(keys: Sequence[str], chunk: Chunk, cause: BaseException) -> StoreError:

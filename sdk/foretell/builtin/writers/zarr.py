@@ -13,15 +13,24 @@ from pydantic import Field
 from foretell.abc.options import WriterOptions
 from foretell.abc.writer import Writer, WriterPlan
 from foretell.builtin.writers import zarr_layout as layout
-from foretell.builtin.writers.common import check_arrays, check_plan, check_valid, cut, decoding
+from foretell.builtin.writers.common import (
+    check_arrays,
+    check_plan,
+    check_valid,
+    cut,
+    decoding,
+    put,
+    receipt,
+    stored_or_none,
+)
 from foretell.errors import StoreError
 from foretell.types import Arrays, Chunk, OutputSpec, Receipt
 
 if TYPE_CHECKING:
     import zarr
 
-    from foretell.store.objects import ObjectStore
-    from foretell.store.zarr_adapter import Data
+    from foretell.builtin.writers.zarr_encode import Encoder
+    from foretell.store.objects import ObjectStore, Stored
 
 
 class ZarrOptions(WriterOptions):
@@ -63,18 +72,18 @@ class ZarrWriter(Writer):
         """
         self.check(plan)
         documents = layout.documents(plan, self.options.compression, complete=False)
-        stored = self._stored(layout.ROOT)
+        stored = stored_or_none(self.store, layout.ROOT)
         if stored is not None and not layout.same_but_complete(stored, documents):
             raise _other_group(self.store.url, stored)
         if stored is not None:
             del documents[layout.ROOT]
         for key, document in documents.items():
-            if self._stored(key) != document:
+            if stored_or_none(self.store, key) != document:
                 self.store.put(key, document, leased=False)
 
     def open(self, plan: WriterPlan) -> None:
         self._plan = plan
-        for cached in ("_reading", "_writing"):
+        for cached in ("_reading", "_encoder"):
             self.__dict__.pop(cached, None)
 
     def documents(self) -> Mapping[str, Sequence[bytes]]:
@@ -107,12 +116,11 @@ class ZarrWriter(Writer):
         flags = check_valid(valid, rows)
         checked = check_arrays(self.plan.outputs, arrays, flags)
         checked[layout.VALID] = flags
+        stored: list[Stored] = []
         for piece in self._parts(chunk, part):
             values = cut(checked, piece.start - rows.start, piece.stop - rows.start)
-            for name, value in values.items():
-                self._writing[name][piece.start : piece.stop] = value
-        stored = [self.store.taken(key) for key in self.objects(chunk, part)]
-        return Receipt(tuple(s.size for s in stored), tuple(s.crc for s in stored))
+            stored += self._put(piece, values, self._specs)
+        return receipt(stored)
 
     def read(self, chunk: Chunk, names: Sequence[str] | None = None) -> tuple[Arrays, np.ndarray]:
         wanted = [s for s in self.plan.outputs if names is None or s.name in names]
@@ -142,35 +150,35 @@ class ZarrWriter(Writer):
     def _shard(self, rows: Chunk) -> int:
         return rows.start // self.plan.part_rows
 
-    @cached_property
-    def _writing(self) -> dict[str, zarr.Array[Any]]:
-        from foretell.store.zarr_adapter import Data
+    def _put(self, rows: Chunk, values: Arrays, specs: Sequence[OutputSpec]) -> list[Stored]:
+        """Store one shard of each array, in order; the receipt needs what was stored."""
+        keys = [layout.object_key(spec, self._shard(rows)) for spec in specs]
+        encoded = self._encoder.encode(values, rows.start, keys)
+        return [put(self.store, key, data) for key, data in zip(keys, encoded, strict=True)]
 
-        return self._arrays("r+", Data.IGNORED)
+    @cached_property
+    def _encoder(self) -> Encoder:
+        from foretell.builtin.writers.zarr_encode import Encoder
+
+        documents = layout.documents(self.plan, self.options.compression, complete=False)
+        self._check_root(documents)
+        return Encoder(documents, [spec.name for spec in self._specs])
 
     @cached_property
     def _reading(self) -> dict[str, zarr.Array[Any]]:
-        from foretell.store.zarr_adapter import Data
-
-        return self._arrays("r", Data.REQUIRED)
-
-    def _arrays(self, mode: Literal["r", "r+"], data: Data) -> dict[str, zarr.Array[Any]]:
         import zarr
 
         from foretell.store.zarr_adapter import ZarrObjects
 
-        store = ZarrObjects(self.store, read_only=mode == "r", data=data)
+        store = ZarrObjects(self.store, read_only=True, required=True)
         try:
-            group = zarr.open_group(store, mode=mode, zarr_format=3, use_consolidated=True)
+            group = zarr.open_group(store, mode="r", zarr_format=3, use_consolidated=True)
             arrays = {spec.name: _array(group, spec.name) for spec in self._specs}
         except (KeyError, ValueError, TypeError, FileNotFoundError) as error:
             raise _bad_metadata(self.store.url, f"{type(error).__name__}: {error}") from error
         for spec in self._specs:
             self._compare(spec, arrays[spec.name])
-        # Not stored with the array: without it an all-zero prediction would delete its chunk.
-        return {
-            name: array.with_config({"write_empty_chunks": True}) for name, array in arrays.items()
-        }
+        return arrays
 
     def _compare(self, spec: OutputSpec, array: zarr.Array[Any]) -> None:
         planned = layout.array_arguments(spec, self.plan, self.options.compression)
@@ -191,27 +199,22 @@ class ZarrWriter(Writer):
         keep = self.leftovers(chunk)
         checked = check_valid(flags, chunk)
         for rows in self._parts(chunk, None):
-            values = checked[rows.start - chunk.start : rows.stop - chunk.start]
-            self._writing[layout.VALID][rows.start : rows.stop] = values
-        for key in keep:
-            self.store.taken(key)
+            values = {layout.VALID: checked[rows.start - chunk.start : rows.stop - chunk.start]}
+            self._put(rows, values, [layout.VALID_SPEC])
         for key in self.objects(chunk):
             if key not in keep:
                 self.store.delete(key)
 
     def _mark(self, complete: bool) -> None:
-        stored = self._stored(layout.ROOT)
         documents = layout.documents(self.plan, self.options.compression, complete)
-        if stored is None or not layout.same_but_complete(stored, documents):
-            raise _bad_metadata(self.store.url, f"{layout.ROOT} is not what was created")
-        if stored != documents[layout.ROOT]:
+        if self._check_root(documents) != documents[layout.ROOT]:
             self.store.put(layout.ROOT, documents[layout.ROOT], leased=False)
 
-    def _stored(self, key: str) -> bytes | None:
-        try:
-            return self.store.get(key)
-        except FileNotFoundError:
-            return None
+    def _check_root(self, documents: Mapping[str, bytes]) -> bytes:
+        stored = stored_or_none(self.store, layout.ROOT)
+        if stored is None or not layout.same_but_complete(stored, documents):
+            raise _bad_metadata(self.store.url, f"{layout.ROOT} is not what was created")
+        return stored
 
 
 def _array(group: zarr.Group, name: str) -> zarr.Array[Any]:
