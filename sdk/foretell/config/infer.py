@@ -7,7 +7,7 @@ from pathlib import Path
 _SOURCES = {
     ".zarr": "zarr",
     ".npy": "npy",
-    ".npz": "npy",
+    ".npz": "npz",
     ".jsonl": "jsonl",
     ".ndjson": "jsonl",
     ".csv": "csv",
