@@ -240,6 +240,12 @@ class ShapeMismatch(ForetellError):
     exit_code = 2
 
 
+class NotFinite(BudgetError):
+    """An output has a NaN or an infinity and the policy is ``on_nan = "fail"``."""
+
+    slug = "not-finite"
+
+
 class LeaseLost(ForetellError):
     """A worker may not write: its driver has not renewed the lease in time."""
 

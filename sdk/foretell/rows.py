@@ -38,6 +38,26 @@ def take(examples: Examples, index: np.ndarray | slice) -> Examples:
     return [examples[i] for i in index.tolist()]
 
 
+def column(examples: Examples, name: str) -> Any:
+    """One column of the input, to be carried to the output.
+
+    Raises:
+        ShapeMismatch: the rows have no columns, or not this one.
+    """
+    if isinstance(examples, Mapping) and name in examples:
+        return examples[name]
+    if isinstance(examples, list) and all(isinstance(r, Mapping) and name in r for r in examples):
+        return [record[name] for record in examples]
+    known = "none: its rows are plain arrays"
+    if isinstance(examples, Mapping):
+        known = ", ".join(examples)
+    elif isinstance(examples, list) and examples and isinstance(examples[0], Mapping):
+        known = ", ".join(map(str, examples[0]))
+    raise ShapeMismatch(
+        f"the source has no column {name!r} to keep", facts=[("columns", known)], slug="keep"
+    )
+
+
 def row_keys(seed: int, rows: np.ndarray) -> np.ndarray:
     """Random key of each row, from the run's seed and the global row index alone.
 

@@ -103,6 +103,12 @@ class Board:
             now,
         )
 
+    @property
+    def phase(self) -> Phase:
+        """What this thread was last stamped with."""
+        phase: Phase = self._local.phase
+        return phase
+
     def _offset(self) -> int:
         offset = getattr(self._local, "offset", 0)
         if not offset:
