@@ -199,6 +199,7 @@ def _moved(given: Value, base: Path, form: str) -> str | None:
     if not isinstance(text, str) or given.base is None or given.base == base or "://" in text:
         return None
     file, colon, attribute = text.rpartition(":") if form == "import" else (text, "", "")
-    if form == "import" and not file.endswith(".py") and not (given.base / text).exists():
+    names_file = file.endswith(".py") or "/" in file or (given.base / text).exists()
+    if form == "import" and not names_file:
         return None
     return f"{given.base / Path(file or text).expanduser()}{colon}{attribute if file else ''}"
