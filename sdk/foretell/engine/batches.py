@@ -261,3 +261,5 @@ def _surprise(message: str, name: str, known: Mapping[str, Any]) -> ShapeMismatc
     return ShapeMismatch(
         message, facts=[("output", name), ("outputs", ", ".join(sorted(known)) or "none")]
     )
+
+

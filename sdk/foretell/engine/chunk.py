@@ -279,3 +279,5 @@ def _locate(runtime: Runtime, row: int) -> str:
         return runtime.source.locate(row)
     except UserError:
         return f"row {row}"
+
+

@@ -163,7 +163,9 @@ class Cluster:
         """Call a module-level function on a worker's event loop; answered with ``what``."""
         self._call(address, what, function, *args)
 
-    def call_nanny(self, address: str, what: str, function: Callable[..., Any], *args: Any) -> None:
+    def call_nanny(
+        self, address: str, what: str, function: Callable[..., Any], *args: Any
+    ) -> None:
         """Call a function beside a worker that may hang; answered with ``what``."""
         self._call(address, what, function, *args, nanny=True)
 
@@ -314,7 +316,7 @@ def _thread_environment(threads: int) -> dict[str, Any]:
     return {
         "distributed.nanny.pre-spawn-environ": {
             "MALLOC_TRIM_THRESHOLD_": 65536,
-            **dict.fromkeys(names, threads),
+            **{name: threads for name in names},
         }
     }
 
@@ -340,3 +342,4 @@ class _Quiet:
             logger.setLevel(level)
         for name, level in self._children.items():
             logging.getLogger(name).setLevel(level)
+

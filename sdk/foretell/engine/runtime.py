@@ -14,15 +14,8 @@ from typing import Any
 import numpy as np
 import psutil
 
-from foretell.abc import (
-    DeployContext,
-    Deployer,
-    Deployment,
-    Predictor,
-    ServiceCaller,
-    Source,
-    Writer,
-)
+from foretell.abc import DeployContext, Deployer, Deployment, Predictor, ServiceCaller, Source
+from foretell.abc import Writer
 from foretell.engine import parts
 from foretell.engine.batches import BatchRunner, UserError
 from foretell.engine.board import Board, Phase
@@ -132,9 +125,7 @@ class Runtime:
 
     def _load_writer(self, plan: Plan) -> None:
         self.plan = plan
-        self.writer = parts.build_writer(
-            self.job.sections["writer"], self.job.base_dir, self.objects
-        )
+        self.writer = parts.build_writer(self.job.sections["writer"], self.job.base_dir, self.objects)
         self.writer.open(plan.writer_plan())
         self.specs_by_name = {spec.name: spec for spec in plan.outputs}
         self.model_outputs = [s.name for s in plan.outputs if s.name not in plan.keep]

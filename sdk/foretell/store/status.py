@@ -172,7 +172,7 @@ class Watch:
         self.head: Head | None = None
 
     def look(self) -> Judgement | None:
-        """Read once and judge; None while there is no readable head. A torn read changes nothing."""
+        """Read once and judge; None while there is no head. A torn read changes nothing."""
         head = self._read() or self.head
         if head is None:
             return None
