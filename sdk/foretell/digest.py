@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copyreg
 import datetime
 import dis
 import functools
@@ -271,7 +272,8 @@ class _Hasher:
     def reduced(self, value: Any, path: str) -> None:
         """Feed what pickling would keep, without pickling anything."""
         try:
-            parts = value.__reduce_ex__(4)
+            reduce = copyreg.dispatch_table.get(type(value))
+            parts: Any = reduce(value) if reduce is not None else value.__reduce_ex__(4)
         except Exception as error:
             raise self.unhashable(value, path, error) from None
         self.klass(type(value), path)

@@ -106,6 +106,7 @@ class Plan:
             outputs=self.outputs,
             parts=self.group_size,
             attrs=dict(self.attrs),
+            row_offset=self.row_offset,
         )
 
     def to_json(self) -> dict[str, Any]:

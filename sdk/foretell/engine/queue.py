@@ -102,6 +102,12 @@ class WorkQueue:
         else:
             self._again.append(chunk)
 
+    def hold(self, chunks: Iterable[int], until: float) -> None:
+        """Keep waiting retries back until another writer of them is surely gone."""
+        held = set(chunks)
+        self._lone = [(max(due, until) if c in held else due, c) for due, c in self._lone]
+        heapq.heapify(self._lone)
+
     def done(self, chunk: int) -> None:
         """Forget what was remembered of the chunk."""
         self._strikes.pop(chunk, None)

@@ -24,7 +24,7 @@ from foretell.store.head import Head, HeadWriter, Totals
 from foretell.store.ledger import LedgerWriter
 from foretell.store.objects import ObjectStore
 from foretell.store.records import ChunkDone, ChunkFailed, Intent, Record, SessionEnded
-from foretell.store.rings import LogWriter, MetricsWriter
+from foretell.store.rings import LogWriter, MetricsWriter, write_workers
 from foretell.types import ChunkState, RunState
 
 FLUSH_RECORDS = 1000
@@ -96,6 +96,7 @@ class Recorder:
         self.plan = plan
         self.facts = facts
         self.rates = rates
+        self._objects = objects
         self.failures = FailureLog(objects)
         self.log_writer = LogWriter(objects)
         self.metrics = MetricsWriter(objects)
@@ -238,6 +239,14 @@ class Recorder:
         """Tell the observers now."""
         if self._observe is not None:
             self._observe(event)
+
+    def workers(self, samples: list[dict[str, Any]]) -> None:
+        """Write the last figures of every worker."""
+        write_workers(self._objects, samples)
+
+    def room(self) -> int | None:
+        """Bytes left in the storage, where it can be known."""
+        return self._objects.free_bytes()
 
     def end(self, state: RunState, exit_code: int, reason: str) -> None:
         """The session's last record."""

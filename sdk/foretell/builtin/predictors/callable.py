@@ -105,6 +105,16 @@ class CallablePredictor(Predictor):
                 module_file(text, options.base_dir)
         identity.check_checkpoint(self.checkpoint, options.checkpoint)
 
+    @classmethod
+    def recognises(cls, model: object) -> bool:
+        """Anything that can be called, classes included."""
+        return callable(model)
+
+    @classmethod
+    def from_live(cls, options: CallableOptions, model: object) -> CallablePredictor:
+        """Build the predictor around a live function, class or object."""
+        return cls(options, model=model)
+
     @property
     def checkpoint(self) -> str | None:
         """Absolute path (or URL) of the checkpoint."""
