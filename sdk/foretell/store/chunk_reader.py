@@ -14,7 +14,7 @@ from foretell.errors import NotYetPredicted, StoreError
 from foretell.store.checked import CheckedObjects
 from foretell.store.objects import Stored
 from foretell.store.snapshot import Snapshot
-from foretell.types import ChunkState
+from foretell.types import Arrays, ChunkState, OutputSpec
 
 CACHE_BYTES = 32 * 2**20
 """Decoded values kept, so that reading row by row does not decode a chunk for each."""
@@ -53,20 +53,27 @@ class ChunkReader:
         """Whether a chunk is committed, as far as is known."""
         return bool(self.snapshot.table.state[chunk] == ChunkState.DONE)
 
+    def look_again(self, chunks: Sequence[int]) -> None:
+        """Refresh when one of these chunks was not done at the last look."""
+        if not all(map(self.is_done, chunks)):
+            self.refresh()
+
     def require(self, name: str, chunks: Sequence[int]) -> None:
-        """Refuse chunks that are not done, after a look at whether they are by now.
+        """Refuse chunks that are not done.
 
         Raises:
             NotYetPredicted: naming them and their states.
         """
-        if not all(map(self.is_done, chunks)):
-            self.refresh()
         missing = [chunk for chunk in chunks if not self.is_done(chunk)]
         if missing:
             raise self._not_yet(name, missing)
 
     def read(self, chunk: int, name: str) -> Column:
         """One output of a done chunk.
+
+        Args:
+            chunk: Chunk id.
+            name: The output; ``""`` for ``valid`` alone.
 
         Raises:
             NotYetPredicted: it is not done (any more).
@@ -92,7 +99,7 @@ class ChunkReader:
         if state == ChunkState.DONE:
             if self.snapshot.table.quarantined[chunk] == 0:
                 return np.ones(rows, np.uint8)
-            return self.read(chunk, self.plan.outputs[0].name)[1]
+            return self.read(chunk, "")[1]
         return np.full(rows, 2 if state == ChunkState.QUARANTINED else 0, np.uint8)
 
     # --- steps --------------------------------------------------------------------------------
@@ -119,15 +126,10 @@ class ChunkReader:
     def _read(self, chunk: int, name: str, recorded: Recorded) -> Column:
         rows = self.plan.chunk(chunk)
         with self._checked.expecting(recorded.of(self._writer.objects(rows))):
-            arrays, valid = self._writer.read(rows, [name])
-        values = arrays[name]
-        spec = next(spec for spec in self.plan.outputs if spec.name == name)
-        if values.shape != (len(rows), *spec.shape) or valid.shape != (len(rows),):
-            raise StoreError(
-                "a stored chunk has another shape than planned",
-                facts=[("output", name), ("expected", spec.describe()), ("got", str(values.shape))],
-            )
-        return values, valid
+            arrays, valid = self._writer.read(rows, [name] if name else [])
+        specs = [spec for spec in self.plan.outputs if spec.name == name]
+        check_shapes(specs, arrays, valid, len(rows))
+        return arrays.get(name, valid), valid
 
     def _not_yet(self, name: str, missing: Sequence[int]) -> NotYetPredicted:
         shown = ", ".join(
@@ -144,6 +146,27 @@ class ChunkReader:
                 (f"run[{name!r}].masked()[…]", "what is there, the rest masked"),
             ],
         )
+
+
+def check_shapes(specs: Sequence[OutputSpec], arrays: Arrays, valid: np.ndarray, rows: int) -> None:
+    """Refuse what a writer read back when it is not what the plan says.
+
+    Raises:
+        StoreError: naming the output.
+    """
+    valid_spec = OutputSpec("valid", (), "uint8")
+    for spec, array in [*((spec, arrays[spec.name]) for spec in specs), (valid_spec, valid)]:
+        dtype = "object" if spec.dtype in ("str", "json") else spec.dtype
+        if (array.shape, str(array.dtype)) != ((rows, *spec.shape), dtype):
+            raise StoreError(
+                "a stored chunk has another shape or dtype than planned",
+                facts=[
+                    ("output", spec.name),
+                    ("expected", f"{rows} rows of {spec.describe()}"),
+                    ("got", f"{array.dtype} {array.shape}"),
+                ],
+                slug="store-shape",
+            )
 
 
 class Recorded(tuple[tuple[int, int], ...]):

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from foretell.abc.writer import Writer
-from foretell.errors import UnknownOutput
+from foretell.errors import NotYetPredicted, UnknownOutput
 from foretell.rows import allocate
 from foretell.store.chunk_reader import ChunkReader
 from foretell.store.selection import Piece, select
 from foretell.store.snapshot import Snapshot
-from foretell.types import Arrays, Chunk, ChunkState, OutputSpec, Valid
+from foretell.types import Arrays, Chunk, OutputSpec, Valid
 
 if TYPE_CHECKING:
     import xarray
@@ -188,8 +188,7 @@ class OutputReader(_RowsReader):
         """
         selection = select(key, len(self), self.ndim)
         pieces = list(selection.pieces(self._chunks.plan.chunk_rows))
-        if self._gaps is Gaps.REFUSED:
-            self._chunks.require(self.name, [piece.chunk for piece in pieces])
+        self._look(pieces)
         values = allocate(self.spec, selection.length)
         valid = np.zeros(selection.length, np.uint8)
         self._gather(pieces, (values, valid))
@@ -207,14 +206,26 @@ class OutputReader(_RowsReader):
     def __repr__(self) -> str:
         return f"<output {self.name!r}: {self.spec.dtype} {self.shape}>"
 
+    def _look(self, pieces: list[Piece]) -> None:
+        chunks = [piece.chunk for piece in pieces]
+        self._chunks.look_again(chunks)
+        if self._gaps is Gaps.REFUSED:
+            self._chunks.require(self.name, chunks)
+        else:
+            pieces[:] = [piece for piece in pieces if self._chunks.is_done(piece.chunk)]
+
     def _mask(self, values: np.ndarray, valid: np.ndarray) -> np.ma.MaskedArray[Any, Any]:
         mask = (valid != Valid.PREDICTED).reshape(-1, *[1] * len(self.spec.shape))
         return np.ma.MaskedArray(values, mask=np.broadcast_to(mask, values.shape).copy())
 
     def _fill(self, piece: Piece, targets: Sequence[np.ndarray]) -> None:
-        if self._gaps is not Gaps.REFUSED and not self._chunks.is_done(piece.chunk):
+        try:
+            column = self._chunks.read(piece.chunk, self.name)
+        except NotYetPredicted:
+            if self._gaps is Gaps.REFUSED:
+                raise
             return
-        for target, found in zip(targets, self._chunks.read(piece.chunk, self.name), strict=True):
+        for target, found in zip(targets, column, strict=True):
             target[piece.target] = found[piece.local]
 
 
@@ -229,8 +240,10 @@ class ValidReader(_RowsReader):
 
     def __getitem__(self, key: Any) -> Any:
         selection = select(key, len(self), 1)
+        pieces = list(selection.pieces(self._chunks.plan.chunk_rows))
+        self._chunks.look_again([piece.chunk for piece in pieces])
         values = np.zeros(selection.length, np.uint8)
-        self._gather(list(selection.pieces(self._chunks.plan.chunk_rows)), (values,))
+        self._gather(pieces, (values,))
         return selection.finish(values)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
@@ -238,8 +251,3 @@ class ValidReader(_RowsReader):
 
     def _fill(self, piece: Piece, targets: Sequence[np.ndarray]) -> None:
         targets[0][piece.target] = self._chunks.valid(piece.chunk)[piece.local]
-
-
-def unfinished(reader: RunReader) -> np.ndarray:
-    """int64 ids of the chunks that are not done."""
-    return np.flatnonzero(reader.states != ChunkState.DONE)

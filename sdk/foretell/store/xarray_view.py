@@ -8,19 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from foretell.errors import LoadError, OutputError
+from foretell.rows import dimension_names
 from foretell.store.reader import OutputReader, RunReader, ValidReader
 from foretell.types import OutputSpec
 
 if TYPE_CHECKING:
     import xarray
-
-SAMPLE = "sample"
-
-
-def dimensions(spec: OutputSpec) -> tuple[str, ...]:
-    """Dimension names of an output, the rows' first; made up where the output names none."""
-    stem = spec.name.replace("/", "_")
-    return (SAMPLE, *(spec.dims or (f"{stem}_dim_{i}" for i in range(len(spec.shape)))))
 
 
 def to_xarray(
@@ -33,13 +26,15 @@ def to_xarray(
         raise LoadError(
             "xarray is not installed", tries=[("pip install xarray", "")], slug="load-missing"
         ) from error
-    groups: dict[str, dict[str, Any]] = {"": {"valid": _variable(run.valid, (SAMPLE,), {})}}
+    groups: dict[str, dict[str, Any]] = {
+        "": {"valid": _variable(run.valid, dimension_names(run.valid.spec), {})}
+    }
     for name in names:
         handle = run[name]
         _check_shape(handle.spec)
         group, _, own = name.rpartition("/")
         shown = handle.filled() if masked else handle
-        variable = _variable(shown, dimensions(handle.spec), dict(handle.spec.attrs))
+        variable = _variable(shown, dimension_names(handle.spec), dict(handle.spec.attrs))
         groups.setdefault(group, {})[own] = variable
     datasets = {group: xr.Dataset(variables) for group, variables in groups.items()}
     datasets[""].attrs.update(dict(run.plan.attrs))
@@ -54,8 +49,8 @@ def _check_shape(spec: OutputSpec) -> None:
             f"the output {spec.name!r} has another shape in every row",
             facts=[("xarray", "needs arrays of one shape")],
             tries=[
-                (f"run[{spec.name!r}][:]", "as a list"),
-                ("to_xarray(names=[…])", "leave it out"),
+                (f"run[{spec.name!r}][:]", "an array of objects"),
+                ("run.to_xarray(names=[…])", "the others"),
             ],
             slug="output-ragged",
         )
