@@ -42,13 +42,18 @@ class Member:
 
     address: str
     index: int
-    rank: int = 0
+    group: GroupInfo
     info: Installed | None = None
     moment: float = 0.0
     renewed: float = 0.0
     leased: bool = False
     doomed: str = ""
     """Why we ended it, empty when we did not."""
+
+    @property
+    def rank(self) -> int:
+        """Its place in its group."""
+        return self.group.rank
 
 
 @dataclass(slots=True)
@@ -117,14 +122,29 @@ class Crew:
             chosen, self._standby = self._standby[: self._size], self._standby[self._size :]
             self._form(chosen)
 
+    def take_over(self, other: Crew) -> None:
+        """Seat the processes of the dry batch as they were, so that what they loaded stays."""
+        self._generation = other._generation
+        for seat in other.seats:
+            self._seat([(member.address, member.group) for member in seat.members])
+        for address in other._standby:
+            self.joined(address)
+
     def _form(self, addresses: list[str]) -> None:
         self._generation += 1
-        seat = Seat([Member(a, self._index(), rank) for rank, a in enumerate(addresses)])
-        self.seats.append(seat)
         meeting = f"127.0.0.1:{_free_port()}" if self._size > 1 else ""
+        self._seat(
+            [
+                (address, GroupInfo(rank, self._size, meeting, self._generation))
+                for rank, address in enumerate(addresses)
+            ]
+        )
+
+    def _seat(self, places: list[tuple[str, GroupInfo]]) -> None:
+        seat = Seat([Member(address, self._index(), group) for address, group in places])
+        self.seats.append(seat)
         for member in seat.members:
-            group = GroupInfo(member.rank, self._size, meeting, self._generation)
-            self._cluster.install(member.address, self.job, member.index, group)
+            self._cluster.install(member.address, self.job, member.index, member.group)
 
     def _index(self) -> int:
         self._next_index += 1

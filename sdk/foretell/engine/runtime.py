@@ -37,13 +37,10 @@ class Runtime:
     """
 
     def __init__(self, job: WorkerJob, worker: int, group: GroupInfo) -> None:
-        self.job = job
-        self.worker = worker
         self.group = group
         self.lease = WorkerLease()
         self.pid_started = psutil.Process().create_time()
-        label = f"e{job.epoch:06d}-{socket.gethostname()}-{os.getpid()}-{worker}"
-        self.objects = open_objects(job.url, lease=self.lease, label=label, power=job.power)
+        self._take_up(job, worker)
         folder = Path(job.board) if job.board else cache_dir() / "boards"
         self.board = Board(folder / f"{job.run}-{os.getpid()}.board")
         self.slots = threading.BoundedSemaphore(job.slots)
@@ -53,6 +50,27 @@ class Runtime:
         self._loaded = False
         self._failed: LoadError | None = None
         self.load_seconds = 0.0
+
+    def _take_up(self, job: WorkerJob, worker: int) -> None:
+        self.job = job
+        self.worker = worker
+        label = f"e{job.epoch:06d}-{socket.gethostname()}-{os.getpid()}-{worker}"
+        self.objects = open_objects(job.url, lease=self.lease, label=label, power=job.power)
+
+    def adopt(self, job: WorkerJob, worker: int) -> bool:
+        """Go on from the dry batch to the run with the model that is loaded already.
+
+        Returns:
+            False when nothing is loaded or the job is another one; then start afresh.
+        """
+        with self._loading:
+            same = self.job.sections == job.sections and self.job.batch_size == job.batch_size
+            if not (self._loaded and same and self.job.plan is None and job.plan is not None):
+                return False
+            self._take_up(job, worker)
+            self._load_writer(Plan.from_json(job.plan))
+            self._make_runner()
+            return True
 
     # What loading fills in; read only after ``load``.
     source: Source
@@ -114,13 +132,17 @@ class Runtime:
                 cache_dir=str(cache_dir() / "compiled"),
             ),
         )
+        self._make_runner()
+
+    def _make_runner(self) -> None:
+        planned = self.job.plan is not None
         self.runner = BatchRunner(
             self.predictor,
             self.deployment,
             self.local_batch_size,
-            job.seed,
-            job.sections["predictor"].get("outputs"),
-            {name: self.specs_by_name[name] for name in self.model_outputs} if job.plan else None,
+            self.job.seed,
+            self.job.sections["predictor"].get("outputs"),
+            {name: self.specs_by_name[name] for name in self.model_outputs} if planned else None,
         )
 
     def _load_writer(self, plan: Plan) -> None:

@@ -60,11 +60,12 @@ class LoadFailed:
 
 def install(job: WorkerJob, worker: int, group: GroupInfo) -> Installed:
     """Prepare this process for a run. Loads nothing yet, so it is safe on the event loop."""
-    previous = RUNTIMES.pop(job.run, None)
-    if previous is not None:
-        previous.close()
+    runtime = RUNTIMES.get(job.run)
     output = _become_a_worker(job) if job.local else ""
-    runtime = RUNTIMES[job.run] = Runtime(job, worker, group)
+    if runtime is None or runtime.group != group or not runtime.adopt(job, worker):
+        if runtime is not None:
+            runtime.close()
+        runtime = RUNTIMES[job.run] = Runtime(job, worker, group)
     return Installed(
         host=socket.gethostname(),
         pid=os.getpid(),
@@ -108,7 +109,7 @@ def renew(run: str, echoed: float, draining: bool) -> float | None:
 def run_chunks(run: str, works: tuple[ChunkWork, ...]) -> list[ChunkReport] | LoadFailed | None:
     """Compute a few chunks one after the other; None when this process does not know the run."""
     runtime = RUNTIMES.get(run)
-    if runtime is None:
+    if runtime is None or runtime.job.plan is None:
         return None
     try:
         runtime.load()
