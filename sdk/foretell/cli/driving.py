@@ -36,8 +36,11 @@ class _Remembering:
     def note(self, level: str, text: str) -> None:
         self._inner.note(level, text)
 
+    def close(self) -> None:
+        self._inner.close()
 
-def drive(session: Session, url: str, start: Callable[[Any], Any], job: Job | None = None) -> int:
+
+def drive(session: Session, url: str, start: Callable[[Sink], Any], job: Job | None = None) -> int:
     """Run a driver to its end, show it, and return its exit code.
 
     Args:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from foretell.cli.parts import plugins
+from foretell.config.layers import parse_literal
 from foretell.config.load import DEFAULT, Job, Typed, load_job
 from foretell.errors import ForetellError, UsageError
 
@@ -15,13 +16,13 @@ DEFAULT_FILE = "job.toml"
 _SHORT = {"source": "source.path", "model": "predictor.model", "output": "writer.path"}
 
 
-def parse_sets(sets: Sequence[str]) -> dict[str, Any]:
+def parse_sets(sets: Sequence[str]) -> dict[str, Typed]:
     """``key=value`` texts as settings; the last of one key counts.
 
     Raises:
         UsageError: one has no ``=`` or no key.
     """
-    parsed: dict[str, Any] = {}
+    parsed: dict[str, Typed] = {}
     for text in sets:
         key, equals, value = text.partition("=")
         if not equals or not key.strip():
@@ -35,20 +36,22 @@ def parse_sets(sets: Sequence[str]) -> dict[str, Any]:
 
 
 def parse_schedule_sets(sets: Sequence[str]) -> dict[str, Any]:
-    """``--set`` of commands that continue a run: only ``[schedule]`` may change.
+    """``--set`` of commands that continue a run: names in ``[schedule]`` to values.
 
     Raises:
         UsageError: another section, because it belongs to the run's fingerprint.
     """
-    parsed = parse_sets(sets)
-    for key in parsed:
-        if key.partition(".")[0] != "schedule":
+    changed = {}
+    for key, typed in parse_sets(sets).items():
+        section, _, name = key.partition(".")
+        if section != "schedule" or not name:
             raise UsageError(
                 f"{key} cannot change in a run that was begun",
                 facts=[("allowed", "settings of [schedule]")],
                 tries=[("sdk predict … --output …", "a run of its own with this setting")],
             )
-    return parsed
+        changed[name] = parse_literal(typed.text)
+    return changed
 
 
 def job_of(job_file: str | None, sets: Sequence[str], short: Mapping[str, str | None]) -> Job:
@@ -59,7 +62,7 @@ def job_of(job_file: str | None, sets: Sequence[str], short: Mapping[str, str | 
         sets: ``key=value`` texts.
         short: ``source``, ``model`` and ``output`` as typed.
     """
-    values = parse_sets(sets)
+    values: dict[str, Any] = {**parse_sets(sets)}
     labels = {}
     for name, key in _SHORT.items():
         value = short.get(name)

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import click
 
 from foretell.cli import options
 from foretell.cli.session import Session
+
+if TYPE_CHECKING:
+    from foretell.cli.progress import Sink
 
 
 @click.command("predict")
@@ -33,9 +38,9 @@ def command(
 
     job = job_of(job_file, sets, {"source": source, "model": model, "output": output})
 
-    def start(sink: object) -> object:
+    def start(sink: Sink) -> Any:
         from foretell.run import predict_job
 
-        return predict_job(job, take_over=take_over, sink=sink, command=session.command)
+        return predict_job(job, take_over=take_over, sink=sink, command=session.command, watch=True)
 
     return drive(session, store_place(job), start, job)

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import click
 
 from foretell.cli import options
 from foretell.cli.session import Session
+
+if TYPE_CHECKING:
+    from foretell.cli.progress import Sink
 
 
 @click.command("resume")
@@ -28,11 +33,16 @@ def command(session: Session, run: str, sets: tuple[str, ...], take_over: bool) 
     url = locate(run)
     changed = parse_schedule_sets(sets)
 
-    def start(sink: object) -> object:
+    def start(sink: Sink) -> Any:
         from foretell.run import resume_run
 
         return resume_run(
-            url, take_over=take_over, sink=sink, command=session.command, sets=changed
+            url,
+            take_over=take_over,
+            sink=sink,
+            command=session.command,
+            watch=True,
+            schedule=changed,
         )
 
     return drive(session, url, start)

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from foretell.cli import options
 from foretell.cli.session import Session
+
+if TYPE_CHECKING:
+    from foretell.cli.progress import Sink
 
 MOST_CHUNKS = 10_000_000
 
@@ -37,7 +41,6 @@ class ChunksType(click.ParamType["tuple[int, ...]"]):
 @options.run_argument
 @click.option("--kind", metavar="KIND", help="Only what failed for this cause.")
 @click.option("--chunks", type=ChunksType(), metavar="5,9-12", help="Only these chunks.")
-@options.settings
 @options.take_over
 @options.progress
 @options.common
@@ -47,18 +50,15 @@ def command(
     run: str,
     kind: str | None,
     chunks: tuple[int, ...] | None,
-    sets: tuple[str, ...],
     take_over: bool,
 ) -> int:
     """Predict again only the rows and chunks that failed."""
     from foretell.cli.driving import drive
-    from foretell.cli.jobs import parse_schedule_sets
     from foretell.cli.parts import locate
 
     url = locate(run)
-    changed = parse_schedule_sets(sets)
 
-    def start(sink: object) -> object:
+    def start(sink: Sink) -> Any:
         from foretell.run import retry_run
 
         return retry_run(
@@ -68,7 +68,7 @@ def command(
             take_over=take_over,
             sink=sink,
             command=session.command,
-            sets=changed,
+            watch=True,
         )
 
     return drive(session, url, start)
