@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import dask
-from distributed import Client, Future, LocalCluster, Nanny
+from distributed import Client, Future, KilledWorker, LocalCluster, Nanny
 
 from foretell.config.schedule import ScheduleOptions
 from foretell.engine import tasks
@@ -149,9 +149,16 @@ class Cluster:
         """Prepare a worker; answered with ``what="install"``."""
         self._call(address, "install", tasks.install, job, worker, group)
 
-    def renew(self, address: str, run: str, echoed: float, draining: bool) -> None:
-        """Renew a worker's lease; answered with ``what="renew"``."""
-        self._call(address, "renew", tasks.renew, run, echoed, draining)
+    def renew(
+        self,
+        address: str,
+        run: str,
+        echoed: float,
+        draining: bool,
+        routes: Mapping[str, tuple[str, int]],
+    ) -> None:
+        """Renew a worker's lease and tell it the routes; answered with ``what="renew"``."""
+        self._call(address, "renew", tasks.renew, run, echoed, draining, dict(routes))
 
     def sample(self, address: str, run: str) -> None:
         """Ask a worker for its figures; answered with ``what="stats"``."""
@@ -165,9 +172,7 @@ class Cluster:
         """Call a module-level function on a worker's event loop; answered with ``what``."""
         self._call(address, what, function, *args)
 
-    def call_nanny(
-        self, address: str, what: str, function: Callable[..., Any], *args: Any
-    ) -> None:
+    def call_nanny(self, address: str, what: str, function: Callable[..., Any], *args: Any) -> None:
         """Call a function beside a worker that may hang; answered with ``what``."""
         self._call(address, what, function, *args, nanny=True)
 
@@ -245,6 +250,8 @@ class Cluster:
                 return
             except Exception as error:
                 text = f"{type(error).__name__}: {error}"
+        elif future.status == "error" and not isinstance(cause := future.exception(), KilledWorker):
+            text = f"failed: {type(cause).__name__}: {cause}"
         else:
             text = str(future.status)
         self.inbox.put(TaskEnded(future.key, address, error=text))
@@ -343,4 +350,3 @@ class _Quiet:
             logger.setLevel(level)
         for name, level in self._children.items():
             logging.getLogger(name).setLevel(level)
-
