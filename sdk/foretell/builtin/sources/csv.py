@@ -2,33 +2,31 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
-import numpy as np
 from pydantic import Field
 
 from foretell.abc import Source, SourceOptions
 from foretell.abc.options import PATH
-from foretell.builtin.sources.csv_parse import Dialect, Parsed, Parser, first_fields, positions
+from foretell.builtin.sources.csv_header import first_row
+from foretell.builtin.sources.csv_parse import Dialect, Parsed, Parser
+from foretell.builtin.sources.csv_rows import CsvRows
 from foretell.builtin.sources.csv_types import arrow_types, inferred_types
 from foretell.builtin.sources.encodings import check_encoding
-from foretell.builtin.sources.files import DataFile, find_files, near_names, opening, setting
+from foretell.builtin.sources.files import DataFile, find_files, near_names, setting
 from foretell.builtin.sources.parts import file_parts
 from foretell.builtin.sources.scan import LineScanner, QuotedScanner
-from foretell.builtin.sources.tables import Column, column_of, spec_of, to_columns, to_records
+from foretell.builtin.sources.tables import Column, column_of, spec_of
 from foretell.builtin.sources.textrows import MAX_ROW_BYTES, Piece, TextRows
 from foretell.errors import LoadError
 from foretell.text import visible
-from foretell.types import Layout, RowError, Rows, SourceSpec
+from foretell.types import Layout, Rows, SourceSpec
 
 SUFFIXES = (".csv", ".tsv")
 """Files of a folder that are read."""
 
-_BOM = b"\xef\xbb\xbf"
-_HEADER_BYTES = 16 * 2**20
 _CHAR = r"^[\x01-\x7f]$"
 
 
@@ -144,29 +142,7 @@ class CsvSource(Source):
         return list(self._options.columns) or self._names
 
     def _first_row(self, file: DataFile) -> list[str]:
-        """The fields of a file's first row; empty for an empty file."""
-        with opening(file.path), open(file.path, "rb", buffering=0) as handle:
-            head = os.pread(handle.fileno(), 65536, 0)
-            begin = len(_BOM) if head.startswith(_BOM) else 0
-            data, last = b"", False
-            scanner = self._scanner(begin)
-            while not last and len(data) < _HEADER_BYTES:
-                block = os.pread(handle.fileno(), 65536, begin + len(data))
-                data, last = data + block, begin + len(data) + len(block) >= file.size
-                found = scanner.feed(block, last or not block)
-                if len(found.starts):
-                    return self._fields(data[int(found.starts[0]) - begin :], file)
-                last = last or not block
-        return []
-
-    def _fields(self, data: bytes, file: DataFile) -> list[str]:
-        try:
-            return first_fields(data, self._dialect)
-        except ValueError as error:
-            raise LoadError(
-                "the header cannot be read",
-                facts=[("file", file.label), ("reason", visible(str(error)))],
-            ) from error
+        return first_row(file, self._dialect, self._scanner)
 
     def _check_header(self, number: int) -> None:
         """Refuse a file whose header differs from the first one's."""
@@ -211,7 +187,7 @@ class CsvSource(Source):
 
     def read(self, start: int, stop: int) -> Rows:
         parser, columns = self._parser()
-        out = _Output(start, stop, self._layout, columns)
+        out = CsvRows(start, stop, self._layout, columns)
         for piece in self._rows.read(start, stop):
             if isinstance(piece, Piece):
                 parsed = parser.parse(piece)
@@ -241,53 +217,3 @@ class CsvSource(Source):
     def row_bytes(self) -> int | None:
         boxed = 60 * max(1, len(self._keep))
         return int(self._rows.mean_bytes()) + boxed
-
-
-class _Output:
-    """Collects parsed pieces into the rows of one range."""
-
-    def __init__(
-        self, start: int, stop: int, layout: Layout, columns: Mapping[str, Column]
-    ) -> None:
-        self._start, self._at = start, 0
-        self._columns = columns
-        self._records: list[Any] | None = None
-        self._arrays: dict[str, np.ndarray] = {}
-        self._bad: dict[int, tuple[str, str]] = {}
-        if layout is Layout.RECORDS:
-            self._records = [None] * (stop - start)
-        else:
-            self._arrays = {name: c.blank(stop - start) for name, c in columns.items()}
-
-    def add(self, piece: Piece, parsed: Parsed) -> None:
-        """The rows of one piece, the bad ones left as placeholders."""
-        import pyarrow as pa
-
-        if parsed.tables:
-            # The last row of a file may parse although its quotes are never closed.
-            where = self._at + positions(piece, parsed)
-            table = pa.concat_tables(parsed.tables).slice(0, len(where))
-            self._place(where, table)
-        self._bad.update({self._at + i: cause for i, cause in parsed.bad.items()})
-        self._at += len(piece)
-
-    def _place(self, where: np.ndarray, table: Any) -> None:
-        if self._records is None:
-            for name, values in to_columns(table, self._columns).items():
-                self._arrays[name][where] = values
-            return
-        for position, record in zip(where.tolist(), to_records(table), strict=True):
-            self._records[position] = record
-
-    def skip(self, message: str) -> None:
-        """One row that was not read."""
-        self._bad[self._at] = ("TooLong", message)
-        self._at += 1
-
-    def rows(self, locate: Any) -> Rows:
-        """What was collected."""
-        errors = tuple(
-            RowError(self._start + i, kind, message, locate(self._start + i))
-            for i, (kind, message) in sorted(self._bad.items())
-        )
-        return Rows(self._arrays if self._records is None else self._records, errors)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -125,28 +123,6 @@ def _reason(error: ValueError) -> str:
     if isinstance(error, UnicodeDecodeError):
         return f"not {error.encoding}: {error.reason}"
     return "not utf-8" if "UTF8" in str(error) else str(error)
-
-
-def first_fields(data: bytes, dialect: Dialect) -> list[str]:
-    """The fields of one row on its own, e.g. of a header.
-
-    Raises:
-        ValueError: it cannot be parsed.
-    """
-    plain = csv.QUOTE_MINIMAL if dialect.quote else csv.QUOTE_NONE
-    text = io.StringIO(data.decode(dialect.encoding), newline="")
-    try:
-        return next(
-            csv.reader(
-                text,
-                delimiter=dialect.delimiter,
-                quotechar=dialect.quote or None,
-                quoting=plain,
-            ),
-            [],
-        )
-    except csv.Error as error:
-        raise ValueError(str(error)) from error
 
 
 def positions(piece: Piece, parsed: Parsed) -> np.ndarray:

@@ -141,7 +141,7 @@ class MemorySource(Source):
 
     def _item_digest(self, row: int) -> bytes:
         rows = self._items(row, row + 1)
-        return repr(rows.errors).encode() if rows.errors else item_digest([*rows.examples][0])
+        return repr(rows.errors).encode() if rows.errors else item_digest(next(iter(rows.examples)))
 
     def row_bytes(self) -> int | None:
         if self._layout is Layout.ARRAY:

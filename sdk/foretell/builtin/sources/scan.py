@@ -22,10 +22,12 @@ class Found:
 
     Attributes:
         starts: int64 ``(n,)``, offset in the file of each row's first byte.
-        lines: int64 ``(n,)``, line number of that byte, from 0.
+        stops: int64 ``(n,)``, offset of its line end.
+        lines: int64 ``(n,)``, line number of its first byte, from 0.
     """
 
     starts: np.ndarray
+    stops: np.ndarray
     lines: np.ndarray
 
 
@@ -57,7 +59,11 @@ class LineScanner:
             stops = np.append(stops, len(block))
         complete = len(stops)
         full = ~self._blank(data, block, begins[:complete], stops)
-        found = Found(begins[:complete][full] + self._offset, begin_lines[:complete][full])
+        found = Found(
+            begins[:complete][full] + self._offset,
+            stops[full] + self._offset,
+            begin_lines[:complete][full],
+        )
         self._carry(block, begins, begin_lines, complete, len(ends))
         return found
 
