@@ -63,7 +63,9 @@ def render(error: ForetellError) -> list[str]:
     """The error as lines of plain text: headline, aligned facts, then what to try."""
     reach = max((len(action) for action, effect in error.tries if effect), default=0)
     pairs = [*error.facts]
-    pairs += [("try", f"{action:<{reach}}      {effect}".rstrip()) for action, effect in error.tries]
+    pairs += [
+        ("try", f"{action:<{reach}}      {effect}".rstrip()) for action, effect in error.tries
+    ]
     width = max((len(label) for label, _ in pairs), default=0)
     lines = [f"error[{error.slug}]: {error.message}"]
     previous = None
@@ -122,10 +124,28 @@ class PluginError(LoadError):
 
 
 class UnknownPlugin(PluginError):
-    """A name nobody registered was asked for: the user's typo. Nothing was started."""
+    """A name nobody registered was asked for: the user's typo. Nothing was started.
+
+    Args:
+        role: What was wanted: ``predictor``.
+        name: The name asked for.
+        known: The registered names.
+        nearest: The one most like it, if any is.
+    """
 
     slug = "plugin-unknown"
     exit_code = 2
+    known: tuple[str, ...] = ()
+    nearest: str | None = None
+
+    def __init__(self, role: str, name: str, known: Iterable[str], nearest: str | None) -> None:
+        self.known = tuple(known)
+        self.nearest = nearest
+        super().__init__(
+            f'no {role} is called "{name}"',
+            facts=[("known", ", ".join(self.known) or "none")],
+            tries=[(nearest, "the nearest known name")] if nearest else [("sdk plugins", "")],
+        )
 
 
 class StoreError(ForetellError):
@@ -238,3 +258,9 @@ class ServiceLost(ForetellError):
 
     slug = "service-lost"
     exit_code = 4
+
+
+class UnknownOutput(UsageError, KeyError):
+    """A run has no output of that name."""
+
+    slug = "unknown-output"

@@ -15,6 +15,9 @@ PATH: dict[str, Any] = {"format": "path"}
 """Marks a setting (``json_schema_extra=PATH``) whose relative value means another folder when it
 was typed on the command line than when it stands in the job file."""
 
+IMPORT: dict[str, Any] = {"format": "import"}
+"""Marks an import string: its file, if it names one, moves like a path."""
+
 
 class Options(BaseModel):
     """Settings of one section of a job file: frozen, nothing unknown, nothing coerced silently.
@@ -70,14 +73,20 @@ class PredictorOptions(Options):
         default=None,
         description="Import string module:attribute or file.py:attribute, looked up beside the "
         "job first.",
-        json_schema_extra=PATH,
+        json_schema_extra=IMPORT,
     )
     checkpoint: str | None = Field(
         default=None, description="File or folder with the weights.", json_schema_extra=PATH
     )
-    collate: str | None = Field(default=None, description="Import string: examples to inputs.")
+    collate: str | None = Field(
+        default=None,
+        description="Import string: examples to inputs.",
+        json_schema_extra=IMPORT,
+    )
     postprocess: str | None = Field(
-        default=None, description="Import string: predictions to named outputs."
+        default=None,
+        description="Import string: predictions to named outputs.",
+        json_schema_extra=IMPORT,
     )
     batch_size: Annotated[int, Field(gt=0)] | Literal["auto"] = Field(
         default="auto", description="Rows the model sees in one step."

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from foretell.abc.options import PredictorOptions
@@ -48,14 +48,21 @@ class Predictor(ABC):
         return False
 
     @classmethod
-    def from_live(cls, options: Any, model: object) -> Predictor:
-        """Build the predictor around a live model.
+    def from_live(
+        cls,
+        options: Any,
+        *,
+        model: Any = None,
+        collate: Callable[[Any], Any] | None = None,
+        postprocess: Callable[[Any], Any] | None = None,
+    ) -> Predictor:
+        """Build the predictor around live objects, each used instead of its import string.
 
         Raises:
-            LoadError: this kind takes no live models.
+            LoadError: this kind takes no live objects.
         """
         raise LoadError(
-            f"predictor {options.kind!r} takes no live models",
+            f"predictor {options.kind!r} takes no live objects",
             facts=[("model", type(model).__name__)],
             tries=[('model="module:attribute"', "an import string")],
         )

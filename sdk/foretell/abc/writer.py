@@ -28,7 +28,7 @@ class WriterPlan:
         batch_size: Rows of a batch: a good unit for reading back.
         outputs: What is stored, kept input columns included.
         attrs: Attributes for the root: what the run was, without times or ids.
-        coords: Names of coordinate outputs along the sample dimension.
+        row_offset: Global index of row 0; above 0 when the run covers a part of its source.
     """
 
     n_rows: int
@@ -37,6 +37,7 @@ class WriterPlan:
     outputs: tuple[OutputSpec, ...]
     parts: int = 1
     attrs: Mapping[str, JSON] = field(default_factory=dict)
+    row_offset: int = 0
 
     @property
     def n_chunks(self) -> int:
@@ -101,8 +102,23 @@ class Writer(ABC):
         """Keys of all objects of a chunk (or one part of it), in the order of its receipt.
 
         Derived from the chunk and the plan alone. Part-major: a chunk's keys are its parts' keys
-        one after the other.
+        one after the other. A part without rows (at the end of a short last chunk) has none.
         """
+
+    def leftovers(self, chunk: Chunk) -> Sequence[str]:
+        """Keys that :meth:`finalize` leaves for a chunk that never committed.
+
+        All of the chunk's objects by default; checks report any other as unexplained.
+        """
+        return self.objects(chunk)
+
+    def documents(self) -> Mapping[str, Sequence[bytes]]:
+        """Objects beside the chunks that :meth:`create` and :meth:`finalize` keep, none by default.
+
+        Returns:
+            Key to every content it may rightly have: before the run is complete, and after.
+        """
+        return {}
 
     @abstractmethod
     def write(

@@ -79,6 +79,9 @@ class ScheduleOptions(BaseModel):
         description="Stop taking chunks that cannot finish within this time, drain, exit 75.",
     )
     drain: Duration = Field(default=60.0, description="How long a drain may take.")
+    storage_wait: Duration = Field(
+        default=600.0, description="How long a full storage is waited for before the run ends."
+    )
     on_error: Literal["quarantine", "fail"] = Field(
         default="quarantine", description="What a row or chunk that keeps failing does to the run."
     )

@@ -14,7 +14,7 @@ import os
 import struct
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 _SLOTS = 64
@@ -136,3 +136,9 @@ def read_board(path: Path | str) -> list[Stamp]:
         if thread and phase and phase <= max(Phase):
             stamps.append(Stamp(chunk, attempt, Phase(phase), active, since))
     return stamps
+
+
+def read_elapsed(path: Path | str) -> list[Stamp]:
+    """:func:`read_board` on the worker's own host, ``active`` brought up to now by its clock."""
+    now = time.monotonic()
+    return [replace(stamp, active=stamp.elapsed(now), since=now) for stamp in read_board(path)]

@@ -57,8 +57,9 @@ def build_predictor(data: Mapping[str, Any], base_dir: str, live: Mapping[str, A
     """The predictor of a job, around a live model where it was started with one."""
     cls = plugins().predictor(data["kind"])
     options = _options(cls, data, base_dir)
-    if "model" in live:
-        return cls.from_live(options, live["model"])
+    around = {name: live[name] for name in ("model", "collate", "postprocess") if name in live}
+    if around:
+        return cls.from_live(options, **around)
     return cls.from_options(options)
 
 

@@ -12,8 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psutil
-
 from foretell.abc import DeployContext, Deployer, Deployment, Predictor, ServiceCaller, Source
 from foretell.abc import Writer
 from foretell.engine import parts
@@ -24,6 +22,7 @@ from foretell.engine.messages import WorkerJob
 from foretell.errors import ForetellError, LoadError
 from foretell.paths import cache_dir
 from foretell.plan import Plan
+from foretell.store.identity import process_started
 from foretell.store.open import open_objects
 from foretell.types import Arrays, Chunk, GroupInfo, OutputSpec, Receipt
 
@@ -37,13 +36,10 @@ class Runtime:
     """
 
     def __init__(self, job: WorkerJob, worker: int, group: GroupInfo) -> None:
-        self.job = job
-        self.worker = worker
         self.group = group
         self.lease = WorkerLease()
-        self.pid_started = psutil.Process().create_time()
-        label = f"e{job.epoch:06d}-{socket.gethostname()}-{os.getpid()}-{worker}"
-        self.objects = open_objects(job.url, lease=self.lease, label=label, power=job.power)
+        self.pid_started = process_started(os.getpid()) or 0.0
+        self._take_up(job, worker)
         folder = Path(job.board) if job.board else cache_dir() / "boards"
         self.board = Board(folder / f"{job.run}-{os.getpid()}.board")
         self.slots = threading.BoundedSemaphore(job.slots)
@@ -53,6 +49,27 @@ class Runtime:
         self._loaded = False
         self._failed: LoadError | None = None
         self.load_seconds = 0.0
+
+    def _take_up(self, job: WorkerJob, worker: int) -> None:
+        self.job = job
+        self.worker = worker
+        label = f"e{job.epoch:06d}-{socket.gethostname()}-{os.getpid()}-{worker}"
+        self.objects = open_objects(job.url, lease=self.lease, label=label, power=job.power)
+
+    def adopt(self, job: WorkerJob, worker: int) -> bool:
+        """Go on from the dry batch to the run with the model that is loaded already.
+
+        Returns:
+            False when nothing is loaded or the job is another one; then start afresh.
+        """
+        with self._loading:
+            same = self.job.sections == job.sections and self.job.batch_size == job.batch_size
+            if not (self._loaded and same and self.job.plan is None and job.plan is not None):
+                return False
+            self._take_up(job, worker)
+            self._load_writer(Plan.from_json(job.plan))
+            self._make_runner()
+            return True
 
     # What loading fills in; read only after ``load``.
     source: Source
@@ -114,13 +131,17 @@ class Runtime:
                 cache_dir=str(cache_dir() / "compiled"),
             ),
         )
+        self._make_runner()
+
+    def _make_runner(self) -> None:
+        planned = self.job.plan is not None
         self.runner = BatchRunner(
             self.predictor,
             self.deployment,
             self.local_batch_size,
-            job.seed,
-            job.sections["predictor"].get("outputs"),
-            {name: self.specs_by_name[name] for name in self.model_outputs} if job.plan else None,
+            self.job.seed,
+            self.job.sections["predictor"].get("outputs"),
+            {name: self.specs_by_name[name] for name in self.model_outputs} if planned else None,
         )
 
     def _load_writer(self, plan: Plan) -> None:

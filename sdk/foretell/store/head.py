@@ -7,8 +7,18 @@ to list or fold anything to show progress.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
+
+from foretell.store.layout import HEAD
+from foretell.store.objects import ObjectStore
+from foretell.store.sealed import Broken, seal, unseal
+from foretell.types import RunState
+
+FORMAT = "foretell-head"
+VERSION = 1
+MAX_BYTES = 8192
+"""``head.json`` stays below this, whatever people put into its texts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,3 +122,78 @@ class Head:
     reason: str = ""
     exit_code: int | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+class HeadWriter:
+    """Replaces ``head.json``; the heartbeat goes on counting where an earlier driver stopped.
+
+    Args:
+        objects: The run store.
+    """
+
+    def __init__(self, objects: ObjectStore) -> None:
+        self._objects = objects
+        known = read_head(objects)
+        self._sequence = known.sequence if known is not None else 0
+
+    def write(self, head: Head) -> Head:
+        """Store a head with the next sequence number; returns it as stored.
+
+        Raises:
+            Fenced: a newer driver swept what was staged.
+            StorageError: the storage refused.
+        """
+        self._sequence += 1
+        head = replace(head, sequence=self._sequence)
+        self._objects.put(HEAD, encode_head(head), leased=False)
+        return head
+
+
+def read_head(objects: ObjectStore) -> Head | None:
+    """The head of a run; None when there is none or it cannot be trusted."""
+    try:
+        return parse_head(objects.get(HEAD))
+    except FileNotFoundError:
+        return None
+
+
+def encode_head(head: Head) -> bytes:
+    """The bytes of ``head.json``: one sealed line, long texts cut to fit."""
+    for limit in (2000, 500, 100):
+        data = seal({"format": FORMAT, "version": VERSION} | asdict(_trimmed(head, limit)))
+        if len(data) <= MAX_BYTES:
+            return data
+        head = replace(head, extra={})
+    bare = replace(head, failure_kinds={}, message="", reason="", unit=head.unit[:20])
+    return seal({"format": FORMAT, "version": VERSION} | asdict(bare))
+
+
+def parse_head(data: bytes) -> Head | None:
+    """The head in ``data``; None when a byte of it is not as it was written.
+
+    A newer version is read as far as it has the same fields.
+    """
+    try:
+        values, _ = unseal(data)
+        if values.pop("format") != FORMAT:
+            return None
+        RunState(values["state"])
+        head: Head = _known(Head, values)
+        return replace(
+            head,
+            totals=_known(Totals, values["totals"]),
+            rates=_known(Rates, values.get("rates", {})),
+        )
+    except (Broken, KeyError, TypeError, ValueError, AttributeError):
+        return None
+
+
+def _known(kind: type[Any], values: Mapping[str, Any]) -> Any:
+    return kind(**{item.name: values[item.name] for item in fields(kind) if item.name in values})
+
+
+def _trimmed(head: Head, limit: int) -> Head:
+    kinds = {name[:100]: count for name, count in list(head.failure_kinds.items())[:10]}
+    return replace(
+        head, failure_kinds=kinds, message=head.message[:limit], reason=head.reason[:limit]
+    )

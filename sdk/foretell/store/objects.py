@@ -8,9 +8,32 @@ a put, takes the crc of what was stored, retries, and can be made to fail in tes
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
+
+FaultHook = Callable[[str, str], None]
+"""Called as ``hook(operation, key)``; may raise an OSError, which the store treats as its own."""
+
+_fault_hook: FaultHook | None = None
+
+
+def set_fault_hook(hook: FaultHook | None) -> None:
+    """Have ``hook`` called at every numbered point of every store operation of this process.
+
+    For tests. The operations are ``get``, ``list``, ``delete``, ``sweep``, and for writes three
+    points each: ``put`` (nothing done yet), ``put-staged`` (bytes written, not in place),
+    ``put-done`` (in place, not yet reported), likewise ``create``, ``create-staged`` and
+    ``create-done``.
+    """
+    global _fault_hook
+    _fault_hook = hook
+
+
+def fault_point(operation: str, key: str) -> None:
+    """Tell the fault hook, if there is one, that ``operation`` on ``key`` has come this far."""
+    if _fault_hook is not None:
+        _fault_hook(operation, key)
 
 
 class Lease(Protocol):
@@ -110,7 +133,19 @@ class ObjectStore(ABC):
 
     @abstractmethod
     def sweep(self) -> int:
-        """Remove what killed writers left staged; returns how many. A late rename then fails."""
+        """Remove what other writers left staged; returns how many.
+
+        Called by a driver that has taken the run: a writer that was stopped before its rename finds
+        its staged object gone and fails with ``LeaseLost``.
+        """
+
+    @abstractmethod
+    def ensure_root(self) -> None:
+        """Create the prefix itself where that means something (a folder on a local disk).
+
+        The only method that does: a store that vanishes under a run is never half recreated.
+        Called by the driver once, before the run's first put.
+        """
 
     @abstractmethod
     def check_writable(self) -> None:

@@ -19,9 +19,10 @@ class SessionStarted:
     Attributes:
         epoch: 1 for the first driver of a run, one more for each after it.
         host: Name of the driver's host.
-        boot_id: Identifies the host's boot, so that a recycled pid after a reboot is not trusted.
+        boot_id: Identifies the host's boot (and pid namespace), so that a recycled pid after a
+            reboot, or in another container, is not trusted.
         pid: Process id of the driver.
-        pid_started: Start time of that process, seconds since the epoch.
+        pid_started: Start time of that process, by ``foretell.store.identity.process_started``.
         time: When, seconds since the epoch.
         command: What the user typed, for ``sdk status`` (secrets removed).
     """
@@ -44,7 +45,9 @@ class WorkerSeen:
         address: Dask address.
         host: Host name.
         pid: Process id there.
-        pid_started: Its start time, seconds since the epoch.
+        pid_started: Its start time, by ``foretell.store.identity.process_started``.
+        owned: Whether the driver started it, so that the next driver may end it. False for
+            workers of a cluster that was only joined.
     """
 
     index: int
@@ -52,6 +55,7 @@ class WorkerSeen:
     host: str
     pid: int
     pid_started: float
+    owned: bool = True
 
 
 @dataclass(frozen=True, slots=True)

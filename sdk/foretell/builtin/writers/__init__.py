@@ -1,0 +1,1 @@
+"""The built-in writers: Zarr, Parquet and JSON lines."""

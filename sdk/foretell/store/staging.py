@@ -1,0 +1,125 @@
+"""Writes an object beside the store's contents first, then puts it in its place in one step."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from foretell.errors import Fenced, LeaseLost
+from foretell.store.confine import NOT_FOLLOWED, Root, split_key
+from foretell.store.layout import STAGE
+
+STAGE_PARTS = split_key(STAGE)
+
+
+class StagedGone(Exception):
+    """The staged file is not there any more: another driver swept it."""
+
+
+class Staging:
+    """The staging folder of one writer.
+
+    Args:
+        root: The store's folder.
+        label: Name of the writer, one path component.
+        power: Whether files and the folders that name them are synced.
+    """
+
+    def __init__(self, root: Root, label: str, power: bool) -> None:
+        self.label = label
+        self.power = power
+        self._root = root
+        self._names = itertools.count()
+
+    @contextmanager
+    def file(self, view: memoryview) -> Iterator[Staged]:
+        """A file that holds ``view``; whatever is left of it is removed afterwards."""
+        with self._root.folder((*STAGE_PARTS, self.label), create=True) as folder:
+            name = f"{os.getpid()}-{next(self._names)}"
+            try:
+                _write(folder, name, view, self.power)
+                yield Staged(self._root, folder, name, self.power)
+            finally:
+                with suppress(FileNotFoundError):
+                    os.unlink(name, dir_fd=folder)
+
+
+class Staged:
+    """One staged file. Either :meth:`move` or :meth:`link` is called, once."""
+
+    def __init__(self, root: Root, folder: int, name: str, power: bool) -> None:
+        self._root = root
+        self._folder = folder
+        self._name = name
+        self._power = power
+
+    def move(self, parts: tuple[str, ...]) -> None:
+        """Rename over what is at ``parts``.
+
+        Raises:
+            StagedGone: somebody swept the file.
+        """
+        with self._root.folder(parts[:-1], create=True) as target, self._explained():
+            os.replace(self._name, parts[-1], src_dir_fd=self._folder, dst_dir_fd=target)
+            self._sync(target, parts)
+
+    def link(self, parts: tuple[str, ...]) -> bool:
+        """Take ``parts`` unless something is there; whether it was free.
+
+        Raises:
+            StagedGone: somebody swept the file.
+        """
+        with self._root.folder(parts[:-1], create=True) as target, self._explained():
+            try:
+                os.link(
+                    self._name,
+                    parts[-1],
+                    src_dir_fd=self._folder,
+                    dst_dir_fd=target,
+                    follow_symlinks=False,
+                )
+            except FileExistsError:
+                return False
+            self._sync(target, parts)
+            return True
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except FileNotFoundError:
+            self._root.check()
+            raise StagedGone from None
+
+    def _sync(self, target: int, parts: tuple[str, ...]) -> None:
+        if not self._power:
+            return
+        os.fsync(target)
+        # Folders above may have been made for this object: their names must survive as well.
+        for depth in range(len(parts) - 2, -1, -1):
+            with self._root.folder(parts[:depth]) as above:
+                os.fsync(above)
+
+
+def swept(key: str, leased: bool) -> LeaseLost | Fenced:
+    """The error of a writer whose staged file was swept by a newer driver."""
+    kind = LeaseLost if leased else Fenced
+    return kind(
+        "a newer driver has taken this run: what was staged here has been removed",
+        facts=[("object", key), ("safe", "the object in the store was not touched")],
+    )
+
+
+def _write(folder: int, name: str, view: memoryview, power: bool) -> None:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | NOT_FOLLOWED
+    descriptor = os.open(name, flags, 0o666, dir_fd=folder)
+    try:
+        offset = 0
+        while offset < view.nbytes:
+            offset += os.write(descriptor, view[offset:])
+        if power:
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
