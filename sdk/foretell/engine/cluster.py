@@ -21,6 +21,7 @@ from foretell.config.schedule import ScheduleOptions
 from foretell.engine import tasks
 from foretell.engine.messages import WorkerJob
 from foretell.errors import LoadError
+from foretell.paths import cache_dir
 from foretell.types import GroupInfo
 
 _SETTINGS: dict[str, Any] = {
@@ -116,7 +117,8 @@ class Cluster:
         self.kind = _kind(schedule)
         self._futures: dict[str, Future] = {}
         self._quiet = _Quiet()
-        self._config = dask.config.set(_SETTINGS | _thread_environment(cpu_threads))
+        scratch = {"temporary-directory": str(cache_dir() / "dask")}
+        self._config = dask.config.set(_SETTINGS | scratch | _thread_environment(cpu_threads))
         self._cluster: Any = None
         self._client: Any = None
         self._closing = False
@@ -314,6 +316,7 @@ def _thread_environment(threads: int) -> dict[str, Any]:
     return {
         "distributed.nanny.pre-spawn-environ": {
             "MALLOC_TRIM_THRESHOLD_": 65536,
+            "DASK_LOGGING__DISTRIBUTED": "critical",
             **{name: threads for name in names},
         }
     }

@@ -79,7 +79,7 @@ def predict(
     if batch_size is not None:
         sections["predictor"]["batch_size"] = batch_size
     _take_source(source, sections["source"], live)
-    _take_model(model, sections["predictor"], live)
+    take_model(model, sections["predictor"], live)
     for name, given in (("collate", collate), ("postprocess", postprocess)):
         if callable(given):
             live[name] = given
@@ -103,7 +103,8 @@ def _take_source(source: Any, section: dict[str, Any], live: dict[str, Any]) -> 
     section.setdefault("kind", _recognised("source", source, section))
 
 
-def _take_model(model: Any, section: dict[str, Any], live: dict[str, Any]) -> None:
+def take_model(model: Any, section: dict[str, Any], live: dict[str, Any]) -> None:
+    """Sort a model argument into settings (an import string) or live objects."""
     if isinstance(model, str | Path):
         section["model"] = os.fspath(model)
         return
