@@ -261,5 +261,3 @@ def _surprise(message: str, name: str, known: Mapping[str, Any]) -> ShapeMismatc
     return ShapeMismatch(
         message, facts=[("output", name), ("outputs", ", ".join(sorted(known)) or "none")]
     )
-
-

@@ -279,5 +279,3 @@ def _locate(runtime: Runtime, row: int) -> str:
         return runtime.source.locate(row)
     except UserError:
         return f"row {row}"
-
-

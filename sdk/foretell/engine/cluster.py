@@ -163,9 +163,7 @@ class Cluster:
         """Call a module-level function on a worker's event loop; answered with ``what``."""
         self._call(address, what, function, *args)
 
-    def call_nanny(
-        self, address: str, what: str, function: Callable[..., Any], *args: Any
-    ) -> None:
+    def call_nanny(self, address: str, what: str, function: Callable[..., Any], *args: Any) -> None:
         """Call a function beside a worker that may hang; answered with ``what``."""
         self._call(address, what, function, *args, nanny=True)
 
@@ -342,4 +340,3 @@ class _Quiet:
             logger.setLevel(level)
         for name, level in self._children.items():
             logging.getLogger(name).setLevel(level)
-

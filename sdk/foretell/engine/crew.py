@@ -80,9 +80,7 @@ class Crew:
         first_index: Number of the first worker, unique over all sessions of the run.
     """
 
-    def __init__(
-        self, cluster: Cluster, job: WorkerJob, group_size: int, first_index: int
-    ) -> None:
+    def __init__(self, cluster: Cluster, job: WorkerJob, group_size: int, first_index: int) -> None:
         self._cluster = cluster
         self.job = job
         self._size = group_size

@@ -260,7 +260,9 @@ class Driver:
         """Record the intents, then dispatch: in this order, always."""
         for seat, attempt in chosen:
             seat.tasks[attempt.key] = attempt
-            for number, group in itertools.groupby(attempt.works, key=lambda w: (w.attempt, w.retry)):
+            for number, group in itertools.groupby(
+                attempt.works, key=lambda w: (w.attempt, w.retry)
+            ):
                 self.recorder.intent(
                     [w.chunk for w in group], number[0], retry=number[1], alone=attempt.alone
                 )

@@ -125,7 +125,9 @@ class Runtime:
 
     def _load_writer(self, plan: Plan) -> None:
         self.plan = plan
-        self.writer = parts.build_writer(self.job.sections["writer"], self.job.base_dir, self.objects)
+        self.writer = parts.build_writer(
+            self.job.sections["writer"], self.job.base_dir, self.objects
+        )
         self.writer.open(plan.writer_plan())
         self.specs_by_name = {spec.name: spec for spec in plan.outputs}
         self.model_outputs = [s.name for s in plan.outputs if s.name not in plan.keep]

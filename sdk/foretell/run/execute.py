@@ -171,9 +171,7 @@ def stored_job(url: str, schedule: Mapping[str, Any] | None) -> Job:
     )
 
 
-def _failed_chunks(
-    snapshot: Snapshot, kind: str | None, chunks: Sequence[int] | None
-) -> list[int]:
+def _failed_chunks(snapshot: Snapshot, kind: str | None, chunks: Sequence[int] | None) -> list[int]:
     table = snapshot.table
     gone = np.isin(table.state, (ChunkState.FAILED, ChunkState.QUARANTINED))
     lossy = (table.state == ChunkState.DONE) & (table.quarantined > 0)

@@ -178,7 +178,11 @@ class Session:
         except Fenced as error:
             reason = error.message
             return Outcome(
-                RunState.FAILED, error.exit_code, self.url, reason, error=error,
+                RunState.FAILED,
+                error.exit_code,
+                self.url,
+                reason,
+                error=error,
                 seconds=time.monotonic() - began,
             )
         except StorageError as error:
