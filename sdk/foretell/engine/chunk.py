@@ -153,10 +153,11 @@ def _old_draft(runtime: Runtime, work: ChunkWork, chunk: Chunk) -> Draft:
 def _keep_columns(runtime: Runtime, examples: Examples, wanted: np.ndarray, draft: Draft) -> None:
     """Carry input columns to the output; a record without the column is that row's failure."""
     for name in runtime.plan.keep:
-        for at in np.flatnonzero(wanted) if isinstance(examples, list) else ():
-            if name not in examples[at]:
-                wanted[at] = False
-                draft.quarantine(int(at), KeyError(f"the record has no column {name!r} to keep"))
+        if isinstance(examples, list):
+            for at in np.flatnonzero(wanted).tolist():
+                if name not in examples[at]:
+                    wanted[at] = False
+                    draft.quarantine(at, KeyError(f"the record has no column {name!r} to keep"))
         positions = np.flatnonzero(wanted)
         if len(positions):
             values = rowops.column(rowops.take(examples, positions), name)

@@ -247,11 +247,9 @@ class Cluster:
             text = str(future.status)
         self.inbox.put(TaskEnded(future.key, address, error=text))
 
-    def _heard(self, event: tuple[float, Mapping[str, Any]]) -> None:
-        if self._closing:
-            return
+    def _heard(self, event: tuple[float, Any]) -> None:
         _, message = event
-        if not isinstance(message, Mapping):
+        if self._closing or not isinstance(message, Mapping):
             return
         if message.get("action") == "remove-worker":
             address = str(message["worker"])

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import os
 import queue
 import socket
 import time
@@ -17,8 +18,7 @@ from typing import Any
 from foretell.engine import blame
 from foretell.engine.cluster import Answered, Cluster, SchedulerLost, TaskEnded
 from foretell.engine.cluster import WorkerJoined, WorkerLeft
-from foretell.engine.crew import Attempt, Crew, Member, Seat
-from foretell.engine.lease import LEASE_SECONDS
+from foretell.engine.crew import Attempt, Crew, Seat
 from foretell.engine.limits import Limits
 from foretell.engine.messages import ChunkReport, ChunkWork, Trouble
 from foretell.engine.outcome import Settler
@@ -28,6 +28,7 @@ from foretell.engine.stopping import Signalled, Stop, on_signal
 from foretell.engine.tasks import LoadFailed, run_chunks
 from foretell.errors import Fenced, LoadError, StorageError
 from foretell.plan import Plan
+from foretell.store.leases import LATE_WRITE_SECONDS
 from foretell.store.records import WorkerSeen
 from foretell.types import ChunkState, RunState
 
@@ -39,9 +40,6 @@ MOST_CHUNKS = 4096
 
 WORKER_WAIT = 90.0
 """Seconds a run goes on without any worker."""
-
-PUT_DEADLINE = 8.0
-"""Seconds a put may take; a stopped worker's put is dead after a lease and this."""
 
 DOUBT = 5.0
 """Seconds a failed task waits for the news that its worker is gone."""
@@ -106,6 +104,7 @@ class Driver:
         self._limbo: list[tuple[float, list[int]]] = []
         self._doubts: dict[str, float] = {}
         self._load_deaths = 0
+        self._overwritten: set[int] = set()
         self._broken: dict[str, float] = {}
         self.settler = Settler(plan, work, recorder, settings.on_error, self.end)
         self.host = socket.gethostname()
@@ -241,7 +240,7 @@ class Driver:
         table = self.recorder.ledger.table
         works = []
         for chunk in chunks:
-            retry = chunk in self.settings.retry_chunks and self._was_done(chunk)
+            retry = self._keeps_good_rows(chunk)
             works.append(
                 ChunkWork(
                     chunk=chunk,
@@ -253,8 +252,12 @@ class Driver:
             )
         return Attempt(f"{self.crew.job.run}-{next(self._keys)}", tuple(works), alone)
 
-    def _was_done(self, chunk: int) -> bool:
-        return bool(self.recorder.ledger.table.restorable(chunk))
+    def _keeps_good_rows(self, chunk: int) -> bool:
+        """Whether a retry may build on what is stored: nothing has been put over it yet."""
+        if chunk not in self.settings.retry_chunks or chunk in self._overwritten:
+            return False
+        table = self.recorder.ledger.table
+        return chunk in table.retried or bool(table.state[chunk] == ChunkState.DONE)
 
     def _send(self, chosen: list[tuple[Seat, Attempt]]) -> None:
         """Record the intents, then dispatch: in this order, always."""
@@ -316,6 +319,8 @@ class Driver:
         leader = seat.members[0]
         for report in self.settler.merged(attempt, len(seat.members)):
             reported.add(report.chunk)
+            if not report.ok and report.touched:
+                self._overwritten.add(report.chunk)
             self._keep_pace(report, len(attempt.works))
             verdict = self.settler.settle(report, leader.index, leader.address, attempt.alone)
             if verdict == "storage-full":
@@ -356,6 +361,7 @@ class Driver:
                 host=member.info.host,
                 pid=member.info.pid,
                 pid_started=member.info.pid_started,
+                owned=self.crew.job.local or member.info.pid == os.getpid(),
             )
         )
 
@@ -389,7 +395,7 @@ class Driver:
                 proven = blame.make_sure_dead(other, self.host) and proven
         if proven:
             blame.sweep_remains(member)
-        self._after_death(seat, held, verdict, proven, address)
+        self._after_death(seat, held, verdict, proven, member.index, address)
 
     def _after_death(
         self,
@@ -397,26 +403,28 @@ class Driver:
         held: list[int],
         verdict: blame.Verdict,
         proven: bool,
+        worker: int,
         address: str,
     ) -> None:
         if verdict.loading:
             self._load_deaths += 1
             if self._load_deaths >= 3:
                 self._load_failed(LoadFailed(verdict.trouble, LoadError.exit_code))
+        self._overwritten.update(held)
         shared = len(verdict.suspects) > 1
         innocent = [chunk for chunk in held if chunk not in verdict.suspects]
         attempts = {w.chunk: w.attempt for a in seat.tasks.values() for w in a.works}
         for chunk in sorted(verdict.suspects):
             state = self.work.strike(chunk, time.monotonic(), shared=shared, exhausted=True)
             self.recorder.failed(
-                chunk, attempts[chunk], state, verdict.trouble, address, suspect=True
+                chunk, attempts[chunk], state, verdict.trouble, worker, address, suspect=True
             )
             self.settler.ended(chunk, state)
         if proven or not held:
             for chunk in innocent:
                 self.work.give_back(chunk)
         else:
-            wait = LEASE_SECONDS + PUT_DEADLINE
+            wait = LATE_WRITE_SECONDS
             self._limbo.append((time.monotonic() + wait, innocent))
             if verdict.suspects:
                 self.work.hold(verdict.suspects, time.monotonic() + wait)
@@ -452,7 +460,9 @@ class Driver:
         for attempt in list(seat.tasks.values()):
             for work in attempt.works:
                 state = self.work.strike(work.chunk, time.monotonic(), shared=True)
-                self.recorder.failed(work.chunk, work.attempt, state, trouble, address)
+                self.recorder.failed(
+                    work.chunk, work.attempt, state, trouble, seat.members[0].index, address
+                )
             self.cluster.cancel(self.crew.keys(seat, attempt))
         seat.tasks.clear()
         self._reinstall(seat)
@@ -536,6 +546,3 @@ class Driver:
 def _scheduler_lost() -> Stop:
     reason = "the connection to the Dask scheduler is lost"
     return Stop(RunState.INTERRUPTED, 75, reason, drain=False)
-
-
-__all__ = ["ChunkState", "Driver", "Member", "Settings"]

@@ -12,8 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psutil
-
 from foretell.abc import DeployContext, Deployer, Deployment, Predictor, ServiceCaller, Source
 from foretell.abc import Writer
 from foretell.engine import parts
@@ -24,6 +22,7 @@ from foretell.engine.messages import WorkerJob
 from foretell.errors import ForetellError, LoadError
 from foretell.paths import cache_dir
 from foretell.plan import Plan
+from foretell.store.identity import process_started
 from foretell.store.open import open_objects
 from foretell.types import Arrays, Chunk, GroupInfo, OutputSpec, Receipt
 
@@ -39,7 +38,7 @@ class Runtime:
     def __init__(self, job: WorkerJob, worker: int, group: GroupInfo) -> None:
         self.group = group
         self.lease = WorkerLease()
-        self.pid_started = psutil.Process().create_time()
+        self.pid_started = process_started(os.getpid()) or 0.0
         self._take_up(job, worker)
         folder = Path(job.board) if job.board else cache_dir() / "boards"
         self.board = Board(folder / f"{job.run}-{os.getpid()}.board")

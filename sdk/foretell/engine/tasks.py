@@ -88,9 +88,9 @@ def _become_a_worker(job: WorkerJob) -> str:
     path = Path(job.board) / f"{job.run}-{os.getpid()}.out"
     path.parent.mkdir(parents=True, exist_ok=True)
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_TRUNC, 0o600)
-    for stream, number in ((sys.stdout, 1), (sys.stderr, 2)):
+    for stream, descriptor in ((sys.stdout, 1), (sys.stderr, 2)):
         stream.flush()
-        os.dup2(handle, number)
+        os.dup2(handle, descriptor)
     os.close(handle)
     faulthandler.enable(file=2)
     return str(path)

@@ -21,11 +21,12 @@ from foretell.run.outcome import Outcome
 from foretell.run.planning import Sizing, make_plan, worker_job
 from foretell.run.prepare import Prepared, check_same_job, prepare, versions
 from foretell.run.session import Session, idle_outcome
+from foretell.store.failures import read_failures
 from foretell.store.layout import MANIFEST
-from foretell.store.manifest import Manifest, new_manifest, write_manifest
+from foretell.store.manifest import Manifest, write_manifest
 from foretell.store.objects import ObjectStore
 from foretell.store.open import open_objects
-from foretell.store.snapshot import Snapshot, open_snapshot
+from foretell.store.snapshot import open_snapshot
 from foretell.types import ChunkState, RunState
 
 
@@ -99,9 +100,9 @@ def resume_run(
     sink: ProgressSink | None = None,
     command: str = "",
     watch: bool = False,
-    schedule: Mapping[str, Any] | None = None,
+    sets: Mapping[str, Any] | None = None,
 ) -> Outcome:
-    """Continue the run at ``url`` with its stored job; ``schedule`` overrides single settings.
+    """Continue the run at ``url`` with its stored job; ``sets`` overrides ``schedule.*``.
 
     Raises:
         NotARun: there is no run.
@@ -109,7 +110,7 @@ def resume_run(
         As :func:`predict_job` otherwise.
     """
     request = Request(take_over, command, sink or SilentSink(), {}, None, watch)
-    return _run(stored_job(url, schedule), url, request)
+    return _run(stored_job(url, sets), url, request)
 
 
 def retry_run(
@@ -121,6 +122,7 @@ def retry_run(
     sink: ProgressSink | None = None,
     command: str = "",
     watch: bool = False,
+    sets: Mapping[str, Any] | None = None,
 ) -> Outcome:
     """Predict again only what failed, of one ``kind`` or in some ``chunks``, or all of it.
 
@@ -128,9 +130,9 @@ def retry_run(
         ConfigError: a chunk that did not fail, or does not exist, was asked for.
         As :func:`resume_run` otherwise.
     """
-    job = stored_job(url, None)
-    snapshot = open_snapshot(open_objects(url))
-    chosen = _failed_chunks(snapshot, kind, chunks)
+    job = stored_job(url, sets)
+    objects = open_objects(url)
+    chosen = _failed_chunks(objects, kind, chunks)
     request = Request(take_over, command, sink or SilentSink(), {}, frozenset(chosen), watch)
     return _run(job, url, request)
 
@@ -151,7 +153,7 @@ def output_of(job: Job) -> str:
     return str(job.writer.resolve(job.writer.path))
 
 
-def stored_job(url: str, schedule: Mapping[str, Any] | None) -> Job:
+def stored_job(url: str, sets: Mapping[str, Any] | None) -> Job:
     """The job a run was started with.
 
     Raises:
@@ -166,20 +168,25 @@ def stored_job(url: str, schedule: Mapping[str, Any] | None) -> Job:
             tries=[("foretell.predict(...)", "call it again with the same objects and output")],
             slug="live-objects",
         )
+    known = parts.plugins()
     return job_from_json(
-        manifest.job, manifest.base_dir, parts.plugins().options, schedule=dict(schedule or {})
+        manifest.job,
+        base_dir=manifest.base_dir,
+        sets=sets,
+        resolve=known.resolve,
+        default_deployer=known.default_deployer,
     )
 
 
 def _failed_chunks(
-    snapshot: Snapshot, kind: str | None, chunks: Sequence[int] | None
+    objects: ObjectStore, kind: str | None, chunks: Sequence[int] | None
 ) -> list[int]:
-    table = snapshot.table
+    table = open_snapshot(objects).table
     gone = np.isin(table.state, (ChunkState.FAILED, ChunkState.QUARANTINED))
     lossy = (table.state == ChunkState.DONE) & (table.quarantined > 0)
     failed = set(np.flatnonzero(gone | lossy).tolist())
     if kind is not None:
-        failed &= snapshot.chunks_of_kind(kind)
+        failed &= {failure.chunk for failure in read_failures(objects) if failure.kind == kind}
     if chunks is None:
         return sorted(failed)
     wrong = [chunk for chunk in chunks if chunk not in failed]
@@ -245,11 +252,12 @@ class _Flow:
                 self.prepared.sections["writer"], str(self.prepared.job.base_dir), self.objects
             )
             writer.check(plan.writer_plan())
-            manifest = new_manifest(
+            manifest = Manifest(
                 job=self.prepared.job.to_json(),
                 fingerprint=fingerprint,
                 plan=plan.to_json(),
                 versions=versions(),
+                created=time.time(),
                 live=bool(self.request.live),
                 base_dir=str(self.prepared.job.base_dir),
             )

@@ -20,6 +20,7 @@ from foretell.run.planning import Sizing, make_plan, output_bytes, worker_job
 from foretell.run.prepare import Prepared, check_same_job, prepare
 from foretell.store.open import open_objects
 from foretell.store.snapshot import open_snapshot
+from foretell.text import duration, size
 from foretell.types import ChunkState
 
 _STARTUP = 1.5
@@ -43,7 +44,7 @@ class Forecast:
         load_seconds: Time to load the model.
         devices: What the model runs on.
         done_chunks: Chunks a run at this place has done already.
-        facts: Further lines from the deployer.
+        notes: Further lines from the deployer.
     """
 
     url: str
@@ -66,7 +67,30 @@ class Forecast:
     devices: tuple[str, ...] = ()
     done_chunks: int = 0
     warnings: tuple[str, ...] = ()
-    facts: tuple[tuple[str, str], ...] = ()
+    notes: tuple[tuple[str, str], ...] = ()
+
+    def facts(self) -> list[tuple[str, str]]:
+        """What people want to know first, as (label, text) lines."""
+        time = "not probed"
+        if self.seconds_low is not None and self.seconds_high is not None:
+            time = f"{duration(self.seconds_low)} - {duration(self.seconds_high)}"
+        pace = "" if self.rows_per_second is None else f", {self.rows_per_second:,.0f} rows/s"
+        outputs = ", ".join(f"{name} {what}" for name, what in self.outputs.items())
+        return [
+            ("store", self.url),
+            ("rows", f"{self.rows:,}"),
+            ("chunks", f"{self.chunks:,} of {self.chunk_rows:,} rows ({self.done_chunks:,} done)"),
+            ("batch", f"{self.batch_size:,} rows"),
+            ("workers", f"{self.workers} x {self.slots} slots x {self.threads} threads"),
+            ("outputs", outputs),
+            ("bytes in", size(self.bytes_in)),
+            ("bytes out", f"{size(self.bytes_out)} before compression"),
+            ("files", f"{self.files:,}"),
+            ("memory", f"{size(self.memory_per_worker)} of rows in hand per worker"),
+            ("time", time + pace),
+            *self.notes,
+            *(("warning", text) for text in self.warnings),
+        ]
 
     def to_json(self) -> dict[str, Any]:
         """Plain data."""

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import socket
 import time
 from typing import TYPE_CHECKING
 
 import numpy as np
-import psutil
 
 from foretell.engine import parts
 from foretell.engine.driver import Settings
@@ -25,7 +22,7 @@ from foretell.run.outcome import Outcome
 from foretell.run.planning import Sizing, memory_bounded, with_budget, worker_job
 from foretell.run.prepare import Prepared
 from foretell.store import control
-from foretell.store.head import Head, read_head
+from foretell.store.head import Head
 from foretell.store.manifest import Manifest
 from foretell.store.objects import ObjectStore
 from foretell.store.snapshot import Snapshot
@@ -108,6 +105,7 @@ class Session:
         )
         self.writer.create(self.plan.writer_plan())
         self.writer.open(self.plan.writer_plan())
+        control.clear(self.objects)
         self.work = self._queue()
         self.recorder = self._recorder()
 
@@ -132,22 +130,20 @@ class Session:
         def observe(event: Event) -> None:
             getattr(observers, event.name)(event)
 
-        process = psutil.Process()
         started, walltime = time.time(), self.prepared.schedule.walltime
-        session = self.ledger.session
+        session = self.ledger.table.sessions[-1]
         facts = SessionFacts(
             url=self.url,
             epoch=self.ledger.epoch,
-            host=socket.gethostname(),
+            host=session.host,
             boot_id=session.boot_id,
-            pid=os.getpid(),
-            pid_started=process.create_time(),
+            pid=session.pid,
+            pid_started=session.pid_started,
             started=started,
             interval=5.0 if self.objects.remote else 1.0,
             resumed=int((self.ledger.table.state == ChunkState.DONE).sum()),
             unit=self.prepared.source.unit,
             walltime_ends=None if walltime is None else started + walltime,
-            sequence=_sequence(self.objects),
         )
         rates = RateMeter(time.monotonic, self.sizing.device_slots, self.plan.seed)
         return Recorder(
@@ -161,7 +157,7 @@ class Session:
         )
 
     def _observer_broke(self, broken: Broken) -> None:
-        self.request.sink.note("WARN", f"observer switched off: {broken.name}: {broken.reason}")
+        self.request.sink.note("WARN", f"observer switched off: {broken.origin.name}: {broken.reason}")
 
     # -- driving ---------------------------------------------------------------------------
 
@@ -215,12 +211,12 @@ class Session:
             settings,
             self.sizing.memory_limit if self.sizing.ours else None,
             self.sizing.timeout,
-            self.ledger.next_worker,
+            max((w.index for w in self.ledger.table.workers), default=-1) + 1,
             self._cancelled,
         )
 
     def _cancelled(self) -> bool:
-        return "cancel" in control.pending(self.objects, self.ledger.epoch)
+        return control.requested(self.objects, control.CANCEL)
 
     # -- finishing -------------------------------------------------------------------------
 
@@ -234,7 +230,6 @@ class Session:
             self.writer.finalize(state is RunState.DONE, self._uncommitted())
             self._check_finished()
         recorder.end(state, exit_code, reason)
-        self.ledger.fold_at_end()
         head = recorder.beat(state, 0, reason=reason, exit_code=exit_code)
         self._tell_finished(head, began)
         return Outcome(
@@ -261,7 +256,7 @@ class Session:
         from foretell.store.records import ChunkRestored
 
         table = self.ledger.table
-        chunks = [c for c in self.request.retry or () if table.restorable(c) and self._untouched(c)]
+        chunks = [c for c in self.request.retry or () if c in table.retried and self._untouched(c)]
         if chunks:
             self.recorder.add(ChunkRestored(tuple(sorted(chunks))))
 
@@ -326,8 +321,3 @@ class Session:
             error=error,
             seconds=time.monotonic() - began,
         )
-
-
-def _sequence(objects: ObjectStore) -> int:
-    head = read_head(objects)
-    return 0 if head is None else head.sequence

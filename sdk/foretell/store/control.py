@@ -30,6 +30,15 @@ def pending(objects: ObjectStore) -> list[str]:
     )
 
 
+def requested(objects: ObjectStore, name: str) -> bool:
+    """Whether a request is there; one small look-up, for the driver's own loop."""
+    try:
+        objects.version(control_key(name))
+    except FileNotFoundError:
+        return False
+    return True
+
+
 def clear(objects: ObjectStore) -> None:
     """Forget all requests: they were meant for an earlier session, or have been met."""
     for name in pending(objects):

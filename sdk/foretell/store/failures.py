@@ -140,21 +140,26 @@ class FailureLog:
         attempt: int = 0,
         worker: int = -1,
         rows: Sequence[RowError] = (),
+        total: int | None = None,
         when: float | None = None,
     ) -> int:
         """Take note of a failure; durable after :meth:`flush`.
+
+        ``total`` is how many rows it concerns where ``rows`` lists only some of them.
 
         Returns:
             The number to cite: its own, or that of an earlier one like it when only counted.
         """
         failure = self._make(kind, message, traceback, chunk, attempt, worker, tuple(rows), when)
+        concerned = len(rows) if total is None else max(total, len(rows))
+        failure = replace(failure, row_count=concerned)
         self.kinds[kind] += 1
         seen = self._seen.get(failure.fingerprint)
         if seen is None:
             seen = self._seen[failure.fingerprint] = _Seen(failure)
         if seen.details >= MAX_DETAILS and (not rows or seen.rows >= MAX_ROWS):
             seen.extra += 1
-            seen.extra_rows += len(rows)
+            seen.extra_rows += concerned
             self._batch.more[failure.fingerprint] = seen
             return seen.example.number
         if seen.details >= MAX_DETAILS:

@@ -101,6 +101,7 @@ class WriterContract(WriterFaults):
         arrays, valid = written.again().read(written.plan.chunk(0), [name])
         assert list(arrays) == [name]
         assert len(valid) == 8
+        assert written.again().read(written.plan.chunk(0), [])[0] == {}
 
     def test_a_chunk_of_nothing_but_fill_values_has_objects(self, written: Written) -> None:
         chunk = written.plan.chunk(0)
