@@ -110,9 +110,9 @@ def _tell(session: Session, job: Path, store: Path, first: int) -> None:
         ("accuracy", f"{accuracy.all:.1%} of {demo.ROWS:,} digits, {held_out}"),
         ("store", str(store)),
         ("open it", f'python -c "import xarray; print(xarray.open_zarr({str(store)!r}))"'),
-        ("or", f"python -c \"import foretell; print(foretell.open_run({str(store)!r})['label'][:])\""),
+        ("or", f"foretell.open_run({str(store)!r})['label'][:]"),
         ("look at it", f"sdk show {store}"),
         ("watch it", f"{watch_command(str(store))}      while sdk predict {job} runs"),
-    ]  # fmt: skip
+    ]
     for line in table(facts):
         out(line)

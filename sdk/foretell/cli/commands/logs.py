@@ -99,7 +99,9 @@ def shown(line: LogLine) -> str:
     return f"{clock(line.time)} {who} {line.level.upper():<7} {line.message}"
 
 
-def followed(objects: ObjectStore, sleep: Callable[[float], None] = time.sleep) -> Iterator[LogLine]:
+def followed(
+    objects: ObjectStore, sleep: Callable[[float], None] = time.sleep
+) -> Iterator[LogLine]:
     """Lines as they come, until the run has ended or its driver is lost.
 
     The newest segment grows until it is full, so it is read again from where it was left.
