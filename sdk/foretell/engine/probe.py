@@ -182,15 +182,17 @@ class _Probe:
         return tuple(declared)
 
     def _timed(self, examples: Examples, rows: np.ndarray) -> Iterator[float]:
+        fits = min(self.size, self.runtime.runner.ceiling)
+        examples, rows = rowops.take(examples, slice(0, fits)), rows[:fits]
         mask = np.ones(len(rows), dtype=bool)
         begin = time.perf_counter()
         for _ in range(self.request.batches):
             clock = time.perf_counter()
             try:
-                self.runtime.runner.run(examples, rows, mask, self.size)
+                self.runtime.runner.run(examples, rows, mask, fits)
             except UserError:
                 return
-            yield time.perf_counter() - clock
+            yield (time.perf_counter() - clock) * self.size / fits
             if time.perf_counter() - begin > self.request.seconds:
                 return
 

@@ -137,6 +137,7 @@ class Runtime:
 
     def _make_runner(self) -> None:
         planned = self.job.plan is not None
+        ceiling = self.runner.ceiling if planned and hasattr(self, "runner") else None
         self.runner = BatchRunner(
             self.predictor,
             self.deployment,
@@ -145,6 +146,8 @@ class Runtime:
             self.job.sections["predictor"].get("outputs"),
             {name: self.specs_by_name[name] for name in self.model_outputs} if planned else None,
         )
+        if ceiling is not None:
+            self.runner.ceiling = ceiling  # what the dry batch learnt of the device's memory
 
     def _load_writer(self, plan: Plan) -> None:
         self.plan = plan
