@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import pickle
 import subprocess
@@ -41,7 +42,12 @@ def read_elsewhere(cls: type, options: SourceOptions) -> ReadElsewhere:
 def imported_by(cls: type, heavy: tuple[str, ...] = ()) -> list[str]:
     """The heavy modules that importing the module of ``cls`` imports."""
     names = sorted(FRAMEWORKS | LIBRARIES | set(heavy))
-    answer: list[str] = _ask("_import", (import_string(cls), names))
+    return list(_imported(import_string(cls), tuple(names)))
+
+
+@functools.cache
+def _imported(name: str, heavy: tuple[str, ...]) -> tuple[str, ...]:
+    answer: tuple[str, ...] = _ask("_import", (name, heavy))
     return answer
 
 
@@ -74,4 +80,4 @@ def _import() -> None:
 
     name, heavy = pickle.load(sys.stdin.buffer)
     load_object(name, os.getcwd())
-    sys.stdout.buffer.write(pickle.dumps([one for one in heavy if one in sys.modules]))
+    sys.stdout.buffer.write(pickle.dumps(tuple(one for one in heavy if one in sys.modules)))
