@@ -10,12 +10,13 @@ import asyncio
 import importlib
 import logging
 import queue
+import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import dask
-from distributed import Client, Future, LocalCluster, Nanny
+from distributed import Client, Future, KilledWorker, LocalCluster, Nanny
 
 from foretell.config.schedule import ScheduleOptions
 from foretell.engine import tasks
@@ -51,10 +52,9 @@ class WorkerJoined:
 
 @dataclass(frozen=True, slots=True)
 class WorkerLeft:
-    """A worker is gone for the scheduler. ``exit_code`` where its nanny told us."""
+    """A worker is gone for the scheduler."""
 
     address: str
-    exit_code: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,9 +149,16 @@ class Cluster:
         """Prepare a worker; answered with ``what="install"``."""
         self._call(address, "install", tasks.install, job, worker, group)
 
-    def renew(self, address: str, run: str, echoed: float, draining: bool) -> None:
-        """Renew a worker's lease; answered with ``what="renew"``."""
-        self._call(address, "renew", tasks.renew, run, echoed, draining)
+    def renew(
+        self,
+        address: str,
+        run: str,
+        echoed: float,
+        draining: bool,
+        routes: Mapping[str, tuple[str, int]],
+    ) -> None:
+        """Renew a worker's lease and tell it the routes; answered with ``what="renew"``."""
+        self._call(address, "renew", tasks.renew, run, echoed, draining, dict(routes))
 
     def sample(self, address: str, run: str) -> None:
         """Ask a worker for its figures; answered with ``what="stats"``."""
@@ -165,9 +172,7 @@ class Cluster:
         """Call a module-level function on a worker's event loop; answered with ``what``."""
         self._call(address, what, function, *args)
 
-    def call_nanny(
-        self, address: str, what: str, function: Callable[..., Any], *args: Any
-    ) -> None:
+    def call_nanny(self, address: str, what: str, function: Callable[..., Any], *args: Any) -> None:
         """Call a function beside a worker that may hang; answered with ``what``."""
         self._call(address, what, function, *args, nanny=True)
 
@@ -190,6 +195,13 @@ class Cluster:
         futures = [f for key in keys if (f := self._futures.pop(key, None)) is not None]
         if futures and self._client.status == "running":
             self._client.cancel(futures)
+
+    def exit_code(self, address: str) -> int | None:
+        """How a worker process we started ended; its nanny knows a moment after the scheduler."""
+        until = time.monotonic() + (0.5 if self.kind == "local" else 0.0)
+        while address not in _EXITS and time.monotonic() < until:
+            time.sleep(0.005)
+        return _EXITS.pop(address, None)
 
     def alive(self) -> bool:
         """Whether the connection to the scheduler stands."""
@@ -245,6 +257,8 @@ class Cluster:
                 return
             except Exception as error:
                 text = f"{type(error).__name__}: {error}"
+        elif future.status == "error" and not isinstance(cause := future.exception(), KilledWorker):
+            text = f"failed: {type(cause).__name__}: {cause}"
         else:
             text = str(future.status)
         self.inbox.put(TaskEnded(future.key, address, error=text))
@@ -255,7 +269,7 @@ class Cluster:
             return
         if message.get("action") == "remove-worker":
             address = str(message["worker"])
-            self.inbox.put(WorkerLeft(address, _EXITS.pop(address, None)))
+            self.inbox.put(WorkerLeft(address))
         elif message.get("action") == "add-worker":
             self.inbox.put(WorkerJoined(str(message["worker"])))
 
@@ -343,4 +357,3 @@ class _Quiet:
             logger.setLevel(level)
         for name, level in self._children.items():
             logging.getLogger(name).setLevel(level)
-

@@ -105,7 +105,7 @@ class Session:
         )
         self.writer.create(self.plan.writer_plan())
         self.writer.open(self.plan.writer_plan())
-        control.clear(self.objects)
+        control.clear(self.objects, self.ledger.epoch)
         self.work = self._queue()
         self.recorder = self._recorder()
 
@@ -157,7 +157,9 @@ class Session:
         )
 
     def _observer_broke(self, broken: Broken) -> None:
-        self.request.sink.note("WARN", f"observer switched off: {broken.origin.name}: {broken.reason}")
+        self.request.sink.note(
+            "WARN", f"observer switched off: {broken.origin.name}: {broken.reason}"
+        )
 
     # -- driving ---------------------------------------------------------------------------
 
@@ -174,7 +176,11 @@ class Session:
         except Fenced as error:
             reason = error.message
             return Outcome(
-                RunState.FAILED, error.exit_code, self.url, reason, error=error,
+                RunState.FAILED,
+                error.exit_code,
+                self.url,
+                reason,
+                error=error,
                 seconds=time.monotonic() - began,
             )
         except StorageError as error:
@@ -216,7 +222,7 @@ class Session:
         )
 
     def _cancelled(self) -> bool:
-        return control.requested(self.objects, control.CANCEL)
+        return control.requested(self.objects, control.CANCEL, self.ledger.epoch)
 
     # -- finishing -------------------------------------------------------------------------
 

@@ -113,9 +113,7 @@ class _Stream:
     def _settled(
         self, examples: Examples, rows: np.ndarray, mask: np.ndarray, error: BaseException
     ) -> Iterator[dict[str, Any] | None]:
-        result = self.runner.settle(
-            examples, rows, mask, error, len(rows), self.runner.batch_size
-        )
+        result = self.runner.settle(examples, rows, mask, error, len(rows), self.runner.batch_size)
         found: dict[int, dict[str, Any]] = {}
         for piece, outputs in result.pieces:
             for position, at in enumerate(np.flatnonzero(piece).tolist()):

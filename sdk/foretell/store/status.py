@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from foretell.store.head import Head
-from foretell.store.identity import boot_id, host_name, process_started
+from foretell.store.identity import boot_id, host_name, is_alive, same_boot
 from foretell.text import duration
 from foretell.types import RunState
 
@@ -124,9 +124,8 @@ def driver_alive(head: Head) -> bool | None:
     """
     if head.host != host_name():
         return None
-    if head.boot_id != boot_id():
-        return False
-    return process_started(head.pid) == head.pid_started
+    same = same_boot(head.boot_id, boot_id())
+    return is_alive(head.pid, head.pid_started) if same else same
 
 
 class Watch:
