@@ -192,7 +192,10 @@ def _tell_programs(session: Session, error: ForetellError) -> None:
 
 
 def _usage_error(error: click.ClickException) -> UsageError:
-    text = error.format_message().strip().rstrip(".")
     path = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "sdk"
-    lowered = text[:1].lower() + text[1:]
-    return UsageError(lowered, tries=[(f"{path} --help", "shows what it takes")])
+    tries = [(f"{path} --help", "shows what it takes")]
+    if isinstance(error, click.NoSuchOption):
+        near = [(name, "a known option") for name in error.possibilities or ()]
+        return UsageError(f"{path} has no option {error.option_name}", tries=[*near, *tries])
+    text = error.format_message().strip().rstrip(".")
+    return UsageError(text[:1].lower() + text[1:], tries=tries)

@@ -11,6 +11,7 @@ from typing import Any
 from foretell.cli.jobs import with_origin
 from foretell.cli.output import emit, out
 from foretell.cli.progress import Sink, choose
+from foretell.cli.reports import store_report
 from foretell.cli.session import Session
 from foretell.config.job import Job
 from foretell.errors import ForetellError
@@ -56,11 +57,20 @@ def drive(session: Session, url: str, start: Callable[[Sink], Any], job: Job | N
         raise with_origin(error, job) if job is not None else error from error.__cause__
     finally:
         sink.close()
+    _tell(session, outcome, url)
+    return int(outcome.exit_code)
+
+
+def _tell(session: Session, outcome: Any, url: str) -> None:
+    if outcome.error is not None:
+        store_report(outcome.error, session.arguments)
+        session.messages.error(outcome.error)
+    elif outcome.idle:
+        session.messages.say(f"{outcome.state} {url}   {outcome.reason}")
     if session.json:
         emit("outcome", outcome_document(outcome, url))
     else:
         out(redact_url(url))
-    return int(outcome.exit_code)
 
 
 def outcome_document(outcome: Any, url: str) -> dict[str, Any]:
@@ -70,6 +80,7 @@ def outcome_document(outcome: Any, url: str) -> dict[str, Any]:
         "state": str(outcome.state),
         "exit_code": int(outcome.exit_code),
         "reason": outcome.reason or "",
+        "idle": bool(outcome.idle),
         "head": asdict(outcome.head) if outcome.head is not None else None,
     }
 
