@@ -61,16 +61,19 @@ def _rebuild(
 
 def render(error: ForetellError) -> list[str]:
     """The error as lines of plain text: headline, aligned facts, then what to try."""
+    reach = max((len(action) for action, effect in error.tries if effect), default=0)
     pairs = [*error.facts]
-    pairs += [("try", f"{action}    {effect}".rstrip()) for action, effect in error.tries]
+    pairs += [
+        ("try", f"{action:<{reach}}      {effect}".rstrip()) for action, effect in error.tries
+    ]
     width = max((len(label) for label, _ in pairs), default=0)
     lines = [f"error[{error.slug}]: {error.message}"]
     previous = None
     for label, text in pairs:
-        shown = "" if label == "try" and previous == "try" else label
+        shown = "" if label == previous == "try" else label
         first, *rest = text.splitlines() or [""]
-        lines.append(f"  {shown:<{width}}  {first}".rstrip())
-        lines += [f"  {'':<{width}}  {line}".rstrip() for line in rest]
+        lines.append(f"  {shown:<{width}}   {first}".rstrip())
+        lines += [f"  {'':<{width}}   {line}".rstrip() for line in rest]
         previous = label
     return lines
 
@@ -118,6 +121,31 @@ class PluginError(LoadError):
     """A plugin is unknown, broken, claimed twice, or misbehaved."""
 
     slug = "plugin"
+
+
+class UnknownPlugin(PluginError):
+    """A name nobody registered was asked for: the user's typo. Nothing was started.
+
+    Args:
+        role: What was wanted: ``predictor``.
+        name: The name asked for.
+        known: The registered names.
+        nearest: The one most like it, if any is.
+    """
+
+    slug = "plugin-unknown"
+    exit_code = 2
+    known: tuple[str, ...] = ()
+    nearest: str | None = None
+
+    def __init__(self, role: str, name: str, known: Iterable[str], nearest: str | None) -> None:
+        self.known = tuple(known)
+        self.nearest = nearest
+        super().__init__(
+            f'no {role} is called "{name}"',
+            facts=[("known", ", ".join(self.known) or "none")],
+            tries=[(nearest, "the nearest known name")] if nearest else [("sdk plugins", "")],
+        )
 
 
 class StoreError(ForetellError):
@@ -210,6 +238,12 @@ class ShapeMismatch(ForetellError):
 
     slug = "output-mismatch"
     exit_code = 2
+
+
+class NotFinite(BudgetError):
+    """An output has a NaN or an infinity and the policy is ``on_nan = "fail"``."""
+
+    slug = "not-finite"
 
 
 class LeaseLost(ForetellError):

@@ -51,6 +51,8 @@ class Plan:
         slots: Batches computed at once in one worker process.
         threads: Intra-operation threads for each slot.
         group_size: Worker processes that act as one.
+        parts: Objects a chunk is written in, side by side: the group size where its members
+            share the rows, else 1.
         seed: Seed of the per-row random keys.
         outputs: Everything that is stored, kept input columns included.
         keep: Names of the outputs that are input columns.
@@ -71,6 +73,7 @@ class Plan:
     keep: tuple[str, ...] = ()
     row_bytes: int = 0
     max_failed: int = 0
+    parts: int = 1
     attrs: Mapping[str, JSON] = field(default_factory=dict)
 
     @property
@@ -90,7 +93,7 @@ class Plan:
     @property
     def output_row_bytes(self) -> int:
         """Bytes of one row of all outputs; text counts as 64 bytes."""
-        return sum(_spec_bytes(spec) for spec in self.outputs)
+        return sum(spec_bytes(spec) for spec in self.outputs)
 
     @property
     def chunk_bytes(self) -> int:
@@ -104,7 +107,7 @@ class Plan:
             chunk_rows=self.chunk_rows,
             batch_size=self.batch_size,
             outputs=self.outputs,
-            parts=self.group_size,
+            parts=self.parts,
             attrs=dict(self.attrs),
             row_offset=self.row_offset,
         )
@@ -133,7 +136,7 @@ class Plan:
         return cls(**values)
 
 
-def _spec_bytes(spec: OutputSpec) -> int:
+def spec_bytes(spec: OutputSpec) -> int:
     import numpy as np
 
     if spec.dtype in ("str", "json"):
@@ -247,7 +250,7 @@ def chunks_in_hand(plan: Plan, memory_limit: int | None, origin: str) -> int:
     budget = int(memory_limit * 0.6)
     if plan.chunk_bytes > budget:
         rows = budget // max(1, plan.chunk_bytes // plan.chunk_rows)
-        rows -= rows % (plan.batch_size * plan.group_size)
+        rows -= rows % (plan.batch_size * plan.parts)
         raise PlanError(
             "one chunk does not fit into a worker's memory",
             facts=[

@@ -6,13 +6,14 @@ sources, engine, predictors and writers agree.
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from typing import Any
 
 import numpy as np
 
-from foretell.errors import ShapeMismatch
+from foretell.errors import OutputError, ShapeMismatch
 from foretell.types import Arrays, Examples, OutputSpec
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
@@ -36,6 +37,26 @@ def take(examples: Examples, index: np.ndarray | slice) -> Examples:
     if index.dtype == bool:
         index = np.flatnonzero(index)
     return [examples[i] for i in index.tolist()]
+
+
+def column(examples: Examples, name: str) -> Any:
+    """One column of the input, to be carried to the output.
+
+    Raises:
+        ShapeMismatch: the rows have no columns, or not this one.
+    """
+    if isinstance(examples, Mapping) and name in examples:
+        return examples[name]
+    if isinstance(examples, list) and all(isinstance(r, Mapping) and name in r for r in examples):
+        return [record[name] for record in examples]
+    known = "none: its rows are plain arrays"
+    if isinstance(examples, Mapping):
+        known = ", ".join(examples)
+    elif isinstance(examples, list) and examples and isinstance(examples[0], Mapping):
+        known = ", ".join(map(str, examples[0]))
+    raise ShapeMismatch(
+        f"the source has no column {name!r} to keep", facts=[("columns", known)], slug="keep"
+    )
 
 
 def row_keys(seed: int, rows: np.ndarray) -> np.ndarray:
@@ -78,20 +99,14 @@ def select(tree: Any, mask: np.ndarray) -> Any:
 
 
 def _select(tree: Any, mask: np.ndarray, everything: bool, name: str) -> Any:
-    if isinstance(tree, Mapping):
-        return {k: _select(v, mask, everything, f"{name}.{k}") for k, v in tree.items()}
-    if is_dataclass(tree) and not isinstance(tree, type):
-        return {
-            f.name: _select(getattr(tree, f.name), mask, everything, f"{name}.{f.name}")
-            for f in fields(tree)
-        }
+    named = _named_parts(tree)
+    if named is not None:
+        return {k: _select(v, mask, everything, f"{name}.{k}") for k, v in named.items()}
     if isinstance(tree, tuple) or (isinstance(tree, list) and _is_list_of_arrays(tree, mask)):
         return tuple(_select(v, mask, everything, f"{name}[{i}]") for i, v in enumerate(tree))
     if tree is None:
         raise ShapeMismatch("the model returned nothing", facts=[("where", name), ("got", "None")])
-    length = len(tree) if hasattr(tree, "__len__") and np.ndim(tree) != 0 else None
-    if isinstance(tree, list):
-        length = len(tree)
+    length = _length(tree)
     if length != len(mask):
         got = "no row axis" if length is None else f"{length} rows"
         raise ShapeMismatch(
@@ -101,6 +116,26 @@ def _select(tree: Any, mask: np.ndarray, everything: bool, name: str) -> Any:
     if everything:
         return tree
     return take(tree if isinstance(tree, list) else np.asarray(tree), mask)
+
+
+def _named_parts(tree: Any) -> Mapping[Any, Any] | None:
+    """The parts of a mapping, dataclass or named tuple by name; None for anything else."""
+    if isinstance(tree, Mapping):
+        return tree
+    if is_dataclass(tree) and not isinstance(tree, type):
+        return {f.name: getattr(tree, f.name) for f in fields(tree)}
+    if isinstance(tree, tuple) and hasattr(tree, "_fields"):
+        return dict(zip(tree._fields, tree, strict=True))
+    return None
+
+
+def _length(leaf: Any) -> int | None:
+    """Rows of a leaf, None when it has no row axis. Lists may be ragged: they are only counted."""
+    if isinstance(leaf, list):
+        return len(leaf)
+    if isinstance(leaf, str | bytes) or not hasattr(leaf, "__len__") or np.ndim(leaf) == 0:
+        return None
+    return len(leaf)
 
 
 def _is_list_of_arrays(values: list[Any], mask: np.ndarray) -> bool:
@@ -123,33 +158,118 @@ def to_outputs(predictions: Any) -> dict[str, Any]:
 
 
 def _columns(records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    names = list(records[0])
-    for position, record in enumerate(records):
-        if list(record) != names and set(record) != set(names):
+    flat = [_flat_record(record, "") for record in records]
+    names = list(flat[0])
+    for position, record in enumerate(flat):
+        if record.keys() != flat[0].keys():
             raise ShapeMismatch(
                 "the records of one batch have different keys",
                 facts=[
-                    ("expected", ", ".join(map(str, names))),
-                    ("got", f"{', '.join(map(str, record))} (record {position})"),
+                    ("expected", ", ".join(names)),
+                    ("got", f"{', '.join(record)} (record {position})"),
                 ],
             )
-    return {str(name): [record[name] for record in records] for name in names}
+    return {name: [record[name] for record in flat] for name in names}
+
+
+def _flat_record(record: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+    """One row's values by name. Only mappings are entered: a tuple is a vector here."""
+    flat: dict[str, Any] = {}
+    for key, value in record.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, Mapping):
+            flat |= _flat_record(value, f"{name}/")
+        else:
+            flat[name] = value
+    return flat
 
 
 def _flatten(tree: Any, prefix: str) -> list[tuple[str, Any]]:
-    if isinstance(tree, Mapping):
-        pairs = [(f"{prefix}/{k}" if prefix else str(k), v) for k, v in tree.items()]
-    elif is_dataclass(tree) and not isinstance(tree, type):
-        pairs = [
-            (f"{prefix}/{f.name}" if prefix else f.name, getattr(tree, f.name))
-            for f in fields(tree)
-        ]
+    named = _named_parts(tree)
+    if named is not None:
+        pairs = [(f"{prefix}/{k}" if prefix else str(k), v) for k, v in named.items()]
     elif isinstance(tree, tuple):
         stem = prefix or "output"
         pairs = [(f"{stem}_{i}", v) for i, v in enumerate(tree)]
     else:
         return [(prefix or "output", tree)]
     return [leaf for name, value in pairs for leaf in _flatten(value, name)]
+
+
+def keep_outputs(outputs: Mapping[str, Any], names: Sequence[str] | None) -> dict[str, Any]:
+    """The outputs that were asked for, in the model's order; all of them for None.
+
+    A name keeps the output of that name, or everything below it: ``head`` keeps ``head/logits``.
+
+    Raises:
+        OutputError: a name that no output has, with the known ones and a near miss.
+    """
+    if names is None:
+        return dict(outputs)
+    for name in names:
+        if not any(_is_kept(output, name) for output in outputs):
+            raise _unknown_output(name, list(outputs))
+    return {
+        output: values
+        for output, values in outputs.items()
+        if any(_is_kept(output, name) for name in names)
+    }
+
+
+def _is_kept(output: str, name: str) -> bool:
+    return output == name or output.startswith(f"{name}/")
+
+
+def _unknown_output(name: str, known: list[str]) -> OutputError:
+    near = difflib.get_close_matches(name, known, n=1)
+    return OutputError(
+        f"the model has no output {name!r}",
+        facts=[("asked for", f"predictor.outputs = {name!r}"), ("outputs", ", ".join(known))],
+        tries=[(f"outputs = [{near[0]!r}]", "")] if near else [],
+        slug="output-unknown",
+    )
+
+
+def to_host(tree: Any) -> Any:
+    """A nest of predictions with every array of another library as a NumPy array.
+
+    Anything NumPy can see through ``__array__`` counts as an array; tensors are detached and
+    brought to the CPU by their own methods, so their library is never imported here.
+
+    Raises:
+        ShapeMismatch: an array that NumPy cannot represent (bfloat16, say).
+    """
+    return _to_host(tree, "output")
+
+
+def _to_host(tree: Any, name: str) -> Any:
+    if tree is None or isinstance(tree, np.ndarray | np.generic | str | bytes | int | float):
+        return tree
+    named = _named_parts(tree)
+    if named is not None:
+        return {key: _to_host(value, f"{name}.{key}") for key, value in named.items()}
+    if isinstance(tree, tuple):
+        return tuple(_to_host(value, f"{name}[{i}]") for i, value in enumerate(tree))
+    if isinstance(tree, list):
+        return [_to_host(value, f"{name}[{i}]") for i, value in enumerate(tree)]
+    return _host_array(tree, name) if hasattr(tree, "__array__") else tree
+
+
+def _host_array(value: Any, name: str) -> np.ndarray:
+    try:
+        for step in ("detach", "cpu"):
+            value = getattr(value, step)() if hasattr(value, step) else value
+        return np.asarray(value)
+    except (TypeError, RuntimeError, ValueError) as error:
+        raise ShapeMismatch(
+            "an output cannot be turned into a NumPy array",
+            facts=[
+                ("where", name),
+                ("got", f"{type(value).__name__} of {getattr(value, 'dtype', 'unknown dtype')}"),
+                ("cause", str(error).partition("\n")[0]),
+            ],
+            tries=[("return float32", "as NumPy has no such type")],
+        ) from error
 
 
 def spec_of(name: str, values: Any) -> OutputSpec:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Literal, Protocol
 
 from foretell.abc.options import DeployerOptions
 from foretell.abc.predictor import Predictor
@@ -32,7 +32,7 @@ class DeployContext:
     """What a deployer may know of the place it deploys to.
 
     Attributes:
-        batch_size: Rows in every batch.
+        batch_size: Rows in every batch this process launches.
         slots: Batches the engine will run at once in this process.
         threads: Intra-operation threads for each slot.
         worker: Index of the worker process, 0-based.
@@ -81,8 +81,8 @@ class Deployment(ABC):
         """Wait for a launched batch.
 
         Returns:
-            The predictions on the host: a nest of NumPy arrays, ``batch.size`` rows each. In a
-            group, the rows this member owns as its part, or all rows where replicated.
+            The predictions on the host: a nest of NumPy arrays, ``batch.size`` rows each, in the
+            order of the batch this process launched.
         """
 
     def devices(self) -> Sequence[str]:
@@ -138,6 +138,16 @@ class Deployer(ABC):
     def group_size(self) -> int:
         """Processes that act as one deployment."""
         return 1
+
+    @property
+    def group_rows(self) -> Literal["split", "same"]:
+        """How a group shares a batch.
+
+        ``split``: each member is given its own share of the rows (``batch_size / group_size``)
+        and writes its own part of every chunk. ``same``: every member is given all rows, returns
+        the same predictions, and the first one writes.
+        """
+        return "split"
 
     def slots(self, cpus: int) -> int:
         """Batches worth running at once in a process that has ``cpus`` cores."""

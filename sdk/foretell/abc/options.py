@@ -7,9 +7,16 @@ errors, every field has a description, and editors get a JSON Schema.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
+
+PATH: dict[str, Any] = {"format": "path"}
+"""Marks a setting (``json_schema_extra=PATH``) whose relative value means another folder when it
+was typed on the command line than when it stands in the job file."""
+
+IMPORT: dict[str, Any] = {"format": "import"}
+"""Marks an import string: its file, if it names one, moves like a path."""
 
 
 class Options(BaseModel):
@@ -45,7 +52,9 @@ class Options(BaseModel):
 class SourceOptions(Options):
     """``[source]``: where the rows come from."""
 
-    path: str | None = Field(default=None, description="File, folder or URL of the data.")
+    path: str | None = Field(
+        default=None, description="File, folder or URL of the data.", json_schema_extra=PATH
+    )
     rows: str | None = Field(
         default=None,
         description="A part of the source, START:STOP, for a trial.",
@@ -61,14 +70,25 @@ class PredictorOptions(Options):
     """``[predictor]``: what happens to a batch."""
 
     model: str | None = Field(
-        default=None, description="Import string module:attribute, looked up beside the job first."
+        default=None,
+        description="Import string module:attribute or file.py:attribute, looked up beside the "
+        "job first.",
+        json_schema_extra=IMPORT,
     )
-    checkpoint: str | None = Field(default=None, description="File or folder with the weights.")
-    collate: str | None = Field(default=None, description="Import string: examples to inputs.")
+    checkpoint: str | None = Field(
+        default=None, description="File or folder with the weights.", json_schema_extra=PATH
+    )
+    collate: str | None = Field(
+        default=None,
+        description="Import string: examples to inputs.",
+        json_schema_extra=IMPORT,
+    )
     postprocess: str | None = Field(
-        default=None, description="Import string: predictions to named outputs."
+        default=None,
+        description="Import string: predictions to named outputs.",
+        json_schema_extra=IMPORT,
     )
-    batch_size: int | Literal["auto"] = Field(
+    batch_size: Annotated[int, Field(gt=0)] | Literal["auto"] = Field(
         default="auto", description="Rows the model sees in one step."
     )
     seed: int = Field(default=0, description="Seed of the per-row random keys.")
@@ -97,7 +117,9 @@ class DeployerOptions(Options):
 class WriterOptions(Options):
     """``[writer]``: where the predictions go."""
 
-    path: str | None = Field(default=None, description="The run store: a folder or URL.")
+    path: str | None = Field(
+        default=None, description="The run store: a folder or URL.", json_schema_extra=PATH
+    )
     durability: Literal["process", "power"] = Field(
         default="process",
         description="process: survives a kill of any process; power: also a power cut (fsync).",

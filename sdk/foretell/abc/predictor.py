@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from foretell.abc.options import PredictorOptions
+from foretell.errors import LoadError
 from foretell.rows import to_outputs
 from foretell.types import Batch, Examples, OutputSpec
 
@@ -40,6 +41,31 @@ class Predictor(ABC):
             LoadError: a file or module it names does not exist.
         """
         return cls(options)  # type: ignore[call-arg]
+
+    @classmethod
+    def recognises(cls, model: object) -> bool:
+        """Whether ``foretell.predict(model=model)`` should use this kind. Must not import much."""
+        return False
+
+    @classmethod
+    def from_live(
+        cls,
+        options: Any,
+        *,
+        model: Any = None,
+        collate: Callable[[Any], Any] | None = None,
+        postprocess: Callable[[Any], Any] | None = None,
+    ) -> Predictor:
+        """Build the predictor around live objects, each used instead of its import string.
+
+        Raises:
+            LoadError: this kind takes no live objects.
+        """
+        raise LoadError(
+            f"predictor {options.kind!r} takes no live objects",
+            facts=[("model", type(model).__name__)],
+            tries=[('model="module:attribute"', "an import string")],
+        )
 
     @abstractmethod
     def load(self) -> Any:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from foretell.abc.options import SourceOptions
+from foretell.errors import LoadError
 from foretell.types import Rows, SourceSpec
 
 
@@ -36,6 +37,24 @@ class Source(ABC):
             LoadError: the data is missing or unreadable, naming the path and where it came from.
         """
         return cls(options)  # type: ignore[call-arg]
+
+    @classmethod
+    def recognises(cls, data: object) -> bool:
+        """Whether ``foretell.predict(source=data)`` should use this kind. Must not import much."""
+        return False
+
+    @classmethod
+    def from_live(cls, options: Any, data: object) -> Source:
+        """Build the source around live data.
+
+        Raises:
+            LoadError: this kind takes no live data.
+        """
+        raise LoadError(
+            f"source {options.kind!r} takes no live data",
+            facts=[("source", type(data).__name__)],
+            tries=[('source="path"', "a file or folder")],
+        )
 
     @property
     @abstractmethod

@@ -43,8 +43,10 @@ def parse_size(value: Any) -> Any:
     return int(float(match[1]) * _SIZES[match[2]])
 
 
-Duration = Annotated[float, BeforeValidator(parse_duration), Field(gt=0)]
-Size = Annotated[int, BeforeValidator(parse_size), Field(gt=0)]
+Duration = Annotated[
+    float, BeforeValidator(parse_duration, json_schema_input_type=float | str), Field(gt=0)
+]
+Size = Annotated[int, BeforeValidator(parse_size, json_schema_input_type=int | str), Field(gt=0)]
 
 
 class ScheduleOptions(BaseModel):
@@ -62,7 +64,7 @@ class ScheduleOptions(BaseModel):
     workers: int = Field(
         default=1, ge=0, description="Worker processes; 0 runs inside the calling process."
     )
-    chunk: int | Literal["auto"] = Field(
+    chunk: Annotated[int, Field(gt=0)] | Literal["auto"] = Field(
         default="auto", description="Rows per chunk; auto aims at 1 to 5 s and whole shards."
     )
     retries: int = Field(default=2, ge=0, description="Further attempts at a chunk, run alone.")
@@ -77,10 +79,13 @@ class ScheduleOptions(BaseModel):
         description="Stop taking chunks that cannot finish within this time, drain, exit 75.",
     )
     drain: Duration = Field(default=60.0, description="How long a drain may take.")
+    storage_wait: Duration = Field(
+        default=600.0, description="How long a full storage is waited for before the run ends."
+    )
     on_error: Literal["quarantine", "fail"] = Field(
         default="quarantine", description="What a row or chunk that keeps failing does to the run."
     )
-    max_failed: int | Literal["auto"] = Field(
+    max_failed: Annotated[int, Field(ge=0)] | Literal["auto"] = Field(
         default="auto",
         description="Rows that may fail before the run stops: auto is the larger of 0.1 % of the "
         "rows and three chunks.",

@@ -1,0 +1,201 @@
+"""``kind = "callable"``: any function, or class with state, that takes a batch.
+
+One rule says how ``model`` becomes what is called for every batch:
+
+* a **class** is instantiated once per worker process with ``options`` (and ``checkpoint``, when it
+  takes that) as keyword arguments; its instance is called;
+* a **function** is called itself, with ``options`` (and ``checkpoint``, when it takes that) as
+  further keyword arguments;
+* with ``factory = true`` the function is called once per worker process, with the same keyword
+  arguments, and what it returns is called.
+
+The call gets the collated batch as its one positional argument: filler rows included, always the
+same number of rows. Parameters of it that are called ``rows``, ``mask`` or ``keys`` are given the
+rows' global indices, which of them are real, and their random keys.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from pydantic import Field
+
+from foretell.abc.options import PredictorOptions
+from foretell.abc.predictor import Predictor
+from foretell.builtin.predictors import identity, signatures
+from foretell.errors import ConfigError, ForetellError, LoadError
+from foretell.imports import load_object, module_file
+from foretell.rows import to_outputs
+from foretell.types import Batch, Examples
+
+
+class CallableOptions(PredictorOptions):
+    """``[predictor]`` with ``kind = "callable"``."""
+
+    kind: str = Field(default="callable", description="callable")
+    factory: bool = Field(
+        default=False,
+        description="Whether model is a function that returns the callable, called once per worker "
+        "with options, instead of the callable itself.",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedCallable:
+    """What :meth:`CallablePredictor.load` returns: the callable and what it wants to know.
+
+    Attributes:
+        call: Takes the collated batch.
+        wants: Which of ``rows``, ``mask`` and ``keys`` it takes as keyword arguments.
+    """
+
+    call: Callable[..., Any]
+    wants: tuple[str, ...] = ()
+
+    def __call__(self, batch: Batch) -> Any:
+        """Run the callable on a batch."""
+        extra = {name: getattr(batch, name) for name in self.wants}
+        return self.call(batch.inputs, **extra)
+
+
+class CallablePredictor(Predictor):
+    """Calls a function or object of the user's for every batch.
+
+    The callable must be safe to call from several threads only when the deployer is given more
+    than one slot.
+
+    Args:
+        options: Settings; ``model``, ``collate`` and ``postprocess`` in them are import strings.
+        model: A live function, class or object that is used instead of ``options.model``.
+        collate: A live function instead of ``options.collate``.
+        postprocess: A live function instead of ``options.postprocess``.
+
+    Raises:
+        ConfigError: no model is named, or an import string is malformed.
+        LoadError: a module or checkpoint does not exist.
+    """
+
+    Options = CallableOptions
+    model_kind: ClassVar[str] = "callable"
+
+    def __init__(
+        self,
+        options: CallableOptions,
+        *,
+        model: Any = None,
+        collate: Callable[[Any], Any] | None = None,
+        postprocess: Callable[[Any], Any] | None = None,
+    ) -> None:
+        self.options = options
+        self._live = {"model": model, "collate": collate, "postprocess": postprocess}
+        self._loaded = dict(self._live)
+        if model is None and options.model is None:
+            raise ConfigError(
+                "the job names no model",
+                facts=[("missing", "predictor.model")],
+                tries=[('model = "module:function"', "a function that takes a batch")],
+                slug="config-model",
+            )
+        for part in self._live:
+            text = self._import_string(part)
+            if text is not None:
+                module_file(text, options.base_dir)
+        identity.check_checkpoint(self.checkpoint, options.checkpoint)
+
+    @classmethod
+    def recognises(cls, model: object) -> bool:
+        """Anything that can be called, classes included."""
+        return callable(model)
+
+    @classmethod
+    def from_live(cls, options: CallableOptions, model: object) -> CallablePredictor:
+        """Build the predictor around a live function, class or object."""
+        return cls(options, model=model)
+
+    @property
+    def checkpoint(self) -> str | None:
+        """Absolute path (or URL) of the checkpoint."""
+        given = self.options.checkpoint
+        return None if given is None else self.options.resolve(given)
+
+    def load(self) -> LoadedCallable:
+        """Import the model and, where it is a class or factory, make the callable."""
+        self._part("collate")
+        self._part("postprocess")
+        target = self._part("model")
+        name = self._import_string("model") or identity.name_of(target)
+        once = isinstance(target, type) or self.options.factory
+        given = signatures.arguments(target, name, self.options.options, self.checkpoint, once)
+        if once:
+            call = _make(target, name, given)
+        else:
+            call = functools.partial(target, **given) if given else target
+        return LoadedCallable(call, signatures.wants(call, name))
+
+    def collate(self, examples: Examples) -> Any:
+        function = self._part("collate")
+        return examples if function is None else function(examples)
+
+    def predict(self, model: LoadedCallable, batch: Batch) -> Any:
+        return model(batch)
+
+    def postprocess(self, predictions: Any) -> Mapping[str, Any]:
+        function = self._part("postprocess")
+        return to_outputs(predictions if function is None else function(predictions))
+
+    def fingerprint(self) -> Mapping[str, str]:
+        """Source files of what is named, state of what is live, settings, weights, version."""
+        options = self.options
+        parts: dict[str, str] = {}
+        for name, live in self._live.items():
+            text = self._import_string(name)
+            if text is not None:
+                parts |= identity.named(name, text, module_file(text, options.base_dir))
+            elif live is not None:
+                parts[name] = identity.live(live, name, options.version)
+        parts |= identity.settings(options.options, factory=options.factory)
+        if self.checkpoint is not None:
+            parts["checkpoint"] = identity.checkpoint(self.checkpoint, options.version)
+        if options.version is not None:
+            parts["version"] = options.version
+        return parts
+
+    def _import_string(self, part: str) -> str | None:
+        if self._live[part] is not None:
+            return None
+        text: str | None = getattr(self.options, part)
+        return text
+
+    def _part(self, part: str) -> Any:
+        """The model, collate or postprocess: live, or imported the first time it is wanted."""
+        text = self._import_string(part)
+        if self._loaded[part] is None and text is not None:
+            found = load_object(text, self.options.base_dir)
+            signatures.check_callable(found, text)
+            self._loaded[part] = found
+        return self._loaded[part]
+
+
+def _make(target: Any, name: str, given: Mapping[str, Any]) -> Any:
+    """Instantiate a class or call a factory; the result must be callable.
+
+    Raises:
+        LoadError: with the cause.
+    """
+    try:
+        made = target(**given)
+    except ForetellError:
+        raise
+    except Exception as error:
+        raise LoadError(
+            f"{name} could not be made",
+            facts=[
+                ("called with", ", ".join(f"{key}={value!r}" for key, value in given.items())),
+                ("cause", f"{type(error).__name__}: {error}"),
+            ],
+        ) from error
+    signatures.check_callable(made, f"what {name} gives")
+    return made

@@ -1,0 +1,184 @@
+"""The workers of a run, as seats: one process, or a group of processes that act as one.
+
+A seat is formed when its processes are connected and prepared, holds the tasks it was given, and is
+dissolved when any of its processes is gone. Its processes' leases are renewed from here.
+"""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
+
+from foretell.engine.cluster import Answered, Cluster
+from foretell.engine.lease import RENEW_EVERY
+from foretell.engine.messages import ChunkReport, ChunkWork, WorkerJob
+from foretell.engine.tasks import Installed
+from foretell.types import GroupInfo
+
+
+@dataclass(slots=True)
+class Attempt:
+    """One task given to a seat.
+
+    Attributes:
+        key: Name of the task; each member's Dask key adds its rank.
+        works: The chunks, in order.
+        alone: Whether nothing runs beside it on the seat.
+        reports: What the members returned so far, by rank.
+    """
+
+    key: str
+    works: tuple[ChunkWork, ...]
+    alone: bool
+    reports: dict[int, list[ChunkReport]] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Member:
+    """One worker process."""
+
+    address: str
+    index: int
+    rank: int = 0
+    info: Installed | None = None
+    moment: float = 0.0
+    renewed: float = 0.0
+    leased: bool = False
+    doomed: str = ""
+    """Why we ended it, empty when we did not."""
+
+
+@dataclass(slots=True)
+class Seat:
+    """What one deployment runs on."""
+
+    members: list[Member]
+    tasks: dict[str, Attempt] = field(default_factory=dict)
+    ready: bool = False
+
+    @property
+    def lone(self) -> bool:
+        """Whether a chunk runs alone here."""
+        return any(task.alone for task in self.tasks.values())
+
+    @property
+    def address(self) -> str:
+        """Address of the leading process."""
+        return self.members[0].address
+
+
+class Crew:
+    """All seats of a run.
+
+    Args:
+        cluster: Where the workers are.
+        job: What is installed on each.
+        group_size: Processes of a seat.
+        first_index: Number of the first worker, unique over all sessions of the run.
+    """
+
+    def __init__(self, cluster: Cluster, job: WorkerJob, group_size: int, first_index: int) -> None:
+        self._cluster = cluster
+        self.job = job
+        self._size = group_size
+        self._next_index = first_index
+        self._generation = 0
+        self._standby: list[str] = []
+        self.seats: list[Seat] = []
+        self.gone: set[str] = set()
+
+    def members(self) -> Iterator[Member]:
+        """Every process of every seat."""
+        for seat in self.seats:
+            yield from seat.members
+
+    def seat_of(self, address: str) -> Seat | None:
+        """The seat a process belongs to."""
+        for seat in self.seats:
+            if any(member.address == address for member in seat.members):
+                return seat
+        return None
+
+    def member(self, address: str) -> Member | None:
+        """The process with this address."""
+        return next((m for m in self.members() if m.address == address), None)
+
+    def joined(self, address: str) -> None:
+        """A process connected: form a seat as soon as there are enough."""
+        if self.seat_of(address) is not None or address in self._standby:
+            return
+        self._standby.append(address)
+        while len(self._standby) >= self._size:
+            chosen, self._standby = self._standby[: self._size], self._standby[self._size :]
+            self._form(chosen)
+
+    def _form(self, addresses: list[str]) -> None:
+        self._generation += 1
+        seat = Seat([Member(a, self._index(), rank) for rank, a in enumerate(addresses)])
+        self.seats.append(seat)
+        meeting = f"127.0.0.1:{_free_port()}" if self._size > 1 else ""
+        for member in seat.members:
+            group = GroupInfo(member.rank, self._size, meeting, self._generation)
+            self._cluster.install(member.address, self.job, member.index, group)
+
+    def _index(self) -> int:
+        self._next_index += 1
+        return self._next_index - 1
+
+    def installed(self, answer: Answered) -> Member | None:
+        """A process is prepared: renew its lease for the first time."""
+        member = self.member(answer.address)
+        if member is None or answer.error:
+            return None
+        member.info = answer.result
+        member.moment = answer.result.moment
+        self.renew(member, draining=False)
+        return member
+
+    def renewed(self, answer: Answered) -> bool:
+        """A lease was renewed; True when that made its seat ready."""
+        member = self.member(answer.address)
+        if member is None or answer.result is None:
+            return False
+        member.moment, member.leased = answer.result, True
+        seat = self.seat_of(answer.address)
+        if seat is None or seat.ready or not all(m.leased for m in seat.members):
+            return False
+        seat.ready = True
+        return True
+
+    def renew(self, member: Member, *, draining: bool) -> None:
+        """Send one renewal."""
+        member.renewed = time.monotonic()
+        self._cluster.renew(member.address, self.job.run, member.moment, draining)
+
+    def renew_due(self, *, draining: bool, force: bool = False) -> None:
+        """Send every renewal that is due."""
+        now = time.monotonic()
+        for member in self.members():
+            if member.info and (force or now - member.renewed >= RENEW_EVERY):
+                self.renew(member, draining=draining)
+
+    def left(self, address: str) -> tuple[Seat, Member] | None:
+        """A process is gone: its seat is dissolved and handed over with what it held."""
+        if address in self._standby:
+            self._standby.remove(address)
+        seat = self.seat_of(address)
+        if seat is None:
+            return None
+        member = next(m for m in seat.members if m.address == address)
+        self.seats.remove(seat)
+        return seat, member
+
+    def keys(self, seat: Seat, attempt: Attempt) -> list[str]:
+        """Dask's keys of one attempt, a member each."""
+        return [f"{attempt.key}-{member.rank}" for member in seat.members]
+
+
+def _free_port() -> int:
+    with closing(socket.socket()) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -1,0 +1,215 @@
+"""The dry batch: what a job's outputs look like and how long a batch takes, learnt on a worker."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from foretell import rows as rowops
+from foretell.engine.batches import TooManyFailures, UserError
+from foretell.engine.messages import trouble
+from foretell.engine.runtime import RUNTIMES, Runtime
+from foretell.engine.tasks import LoadFailed
+from foretell.errors import ForetellError, LoadError, ShapeMismatch
+from foretell.types import Arrays, Examples, OutputSpec
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeRequest:
+    """What to try.
+
+    Attributes:
+        start, stop: The rows of the run.
+        keep: Input columns to carry over.
+        batches: Full batches to time after the first.
+        seconds: Stop timing after so many seconds.
+    """
+
+    start: int
+    stop: int
+    keep: tuple[str, ...]
+    batches: int = 2
+    seconds: float = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeReport:
+    """What was learnt.
+
+    Attributes:
+        outputs: Model outputs, then kept columns.
+        row_bytes: Input bytes of one row.
+        read_seconds: Time of reading one batch of rows, each try.
+        batch_seconds: Time of one warm batch, each try.
+        load_seconds: Time to load and deploy the model.
+        devices: Names of the devices.
+        warnings: What people should know, e.g. rows of the dry batch that failed.
+    """
+
+    outputs: tuple[OutputSpec, ...]
+    row_bytes: int
+    read_seconds: tuple[float, ...]
+    batch_seconds: tuple[float, ...]
+    load_seconds: float
+    devices: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
+
+
+def probe(run: str, request: ProbeRequest) -> ProbeReport | LoadFailed | None:
+    """Run the dry batch in this process; None when it does not know the run."""
+    runtime = RUNTIMES.get(run)
+    if runtime is None:
+        return None
+    try:
+        runtime.load()
+        return _Probe(runtime, request).run()
+    except ForetellError as error:
+        return LoadFailed(trouble(error), error.exit_code)
+    except UserError as error:
+        return LoadFailed(trouble(error), LoadError.exit_code)
+
+
+class _Probe:
+    def __init__(self, runtime: Runtime, request: ProbeRequest) -> None:
+        self.runtime = runtime
+        self.request = request
+        self.size = runtime.local_batch_size
+        self.reads: list[float] = []
+        self.warnings: list[str] = []
+
+    def run(self) -> ProbeReport:
+        examples, rows, outputs, usable = self._first_outputs()
+        specs = self._specs(outputs)
+        kept = tuple(
+            rowops.spec_of(name, rowops.column(rowops.take(examples, usable), name))
+            for name in self.request.keep
+        )
+        clashes = {spec.name for spec in specs} & set(self.request.keep)
+        if clashes:
+            raise ShapeMismatch(
+                f"a kept column has the name of an output: {min(clashes)!r}",
+                tries=[("rename the output in postprocess", "")],
+                slug="keep",
+            )
+        return ProbeReport(
+            outputs=(*specs, *kept),
+            row_bytes=_bytes_per_row(examples),
+            read_seconds=tuple(self.reads),
+            batch_seconds=tuple(self._timed(examples, rows)),
+            load_seconds=self.runtime.load_seconds,
+            devices=tuple(self.runtime.deployment.devices()),
+            warnings=tuple(self.warnings),
+        )
+
+    def _places(self) -> Iterator[int]:
+        first, last = self.request.start, self.request.stop
+        middle = first + (last - first) // 2
+        yield from dict.fromkeys((first, middle, max(first, last - self.size)))
+
+    def _first_outputs(self) -> tuple[Examples, np.ndarray, Arrays, np.ndarray]:
+        """Outputs of the first batch that has any: the start, the middle, the end are tried."""
+        failure: BaseException | None = None
+        for start in self._places():
+            examples, rows, mask = self._read(start)
+            if not mask.any():
+                failure = failure or LoadError("no row of the dry batch can be read")
+                continue
+            try:
+                return examples, rows, self._outputs(examples, rows, mask), np.flatnonzero(mask)
+            except ShapeMismatch:
+                raise
+            except UserError as error:
+                failure = failure or error
+        assert failure is not None
+        if isinstance(failure, ForetellError):
+            raise failure
+        raise LoadError(
+            "the model fails on every row of the dry batch",
+            facts=[
+                ("cause", f"{type(failure).__name__}: {failure}"),
+                ("rows", f"{self.request.start} to {self.request.stop}: start, middle and end"),
+            ],
+            tries=[("--debug", "shows the traceback")],
+            slug="model-raises",
+        ) from failure
+
+    def _read(self, start: int) -> tuple[Examples, np.ndarray, np.ndarray]:
+        stop = min(start + self.size, self.request.stop)
+        clock = time.perf_counter()
+        got = self.runtime.source.read(start, stop)
+        self.reads.append(time.perf_counter() - clock)
+        mask = np.ones(stop - start, dtype=bool)
+        for error in got.errors:
+            mask[error.row - start] = False
+        return got.examples, np.arange(start, stop, dtype=np.int64), mask
+
+    def _outputs(self, examples: Examples, rows: np.ndarray, mask: np.ndarray) -> Arrays:
+        runner = self.runtime.runner
+        try:
+            return runner.run(examples, rows, mask, self.size)
+        except UserError as error:
+            try:
+                result = runner.settle(examples, rows, mask, error, 16, self.size)
+            except TooManyFailures as many:
+                raise (many.__cause__ or many) from None
+        if not result.pieces:
+            raise next(iter(result.failures.values()))
+        if result.failures:
+            cause = next(iter(result.failures.values()))
+            self.warnings.append(
+                f"{len(result.failures)} rows of the dry batch fail: {type(cause).__name__}: {cause}"
+            )
+        return result.pieces[0][1]
+
+    def _specs(self, outputs: Arrays) -> tuple[OutputSpec, ...]:
+        learnt = {name: rowops.spec_of(name, values) for name, values in outputs.items()}
+        declared = self.runtime.predictor.output_specs()
+        if declared is None:
+            return tuple(learnt.values())
+        chosen = self.runtime.job.sections["predictor"].get("outputs")
+        declared = [spec for spec in declared if chosen is None or spec.name in chosen]
+        for spec in declared:
+            if spec.name not in outputs:
+                raise ShapeMismatch(
+                    "the model does not return an output its predictor declares",
+                    facts=[("output", spec.name), ("returned", ", ".join(learnt) or "none")],
+                )
+            rowops.as_array(spec.name, outputs[spec.name], spec)
+        return tuple(declared)
+
+    def _timed(self, examples: Examples, rows: np.ndarray) -> Iterator[float]:
+        mask = np.ones(len(rows), dtype=bool)
+        begin = time.perf_counter()
+        for _ in range(self.request.batches):
+            clock = time.perf_counter()
+            try:
+                self.runtime.runner.run(examples, rows, mask, self.size)
+            except UserError:
+                return
+            yield time.perf_counter() - clock
+            if time.perf_counter() - begin > self.request.seconds:
+                return
+
+
+def _bytes_per_row(examples: Examples) -> int:
+    count = max(1, rowops.count(examples))
+    if isinstance(examples, np.ndarray):
+        return int(examples.nbytes // count)
+    if isinstance(examples, dict):
+        return int(sum(column.nbytes for column in examples.values()) // count)
+    return sum(_size(record) for record in examples[:64]) // max(1, min(count, 64))
+
+
+def _size(value: Any) -> int:
+    """Rough memory of one record: its text and arrays, plus what Python adds."""
+    if isinstance(value, dict):
+        return 64 + sum(_size(v) for v in value.values())
+    if isinstance(value, list | tuple):
+        return 56 + sum(_size(v) for v in value)
+    if isinstance(value, str | bytes):
+        return 56 + len(value)
+    return int(getattr(value, "nbytes", 32))

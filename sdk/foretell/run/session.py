@@ -1,0 +1,337 @@
+"""A driver session: take the run, drive it, finish the outputs, say how it ended."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from typing import TYPE_CHECKING
+
+import numpy as np
+import psutil
+
+from foretell.engine import parts
+from foretell.engine.driver import Settings
+from foretell.engine.engine import Engine
+from foretell.engine.queue import WorkQueue
+from foretell.engine.rates import RateMeter
+from foretell.engine.recorder import Recorder, SessionFacts
+from foretell.engine.stopping import Stop
+from foretell.errors import Fenced, StorageError
+from foretell.events import Event, RunFinished, RunPlanned, RunStarted
+from foretell.plan import Plan
+from foretell.plugins.discovery import Broken
+from foretell.run.outcome import Outcome
+from foretell.run.planning import Sizing, memory_bounded, with_budget, worker_job
+from foretell.run.prepare import Prepared
+from foretell.store import control
+from foretell.store.head import Head, read_head
+from foretell.store.manifest import Manifest
+from foretell.store.objects import ObjectStore
+from foretell.store.snapshot import Snapshot
+from foretell.store.takeover import claim
+from foretell.types import ChunkState, RunState, Valid
+
+if TYPE_CHECKING:
+    from foretell.run.execute import Request
+
+_TO_DO = (ChunkState.PENDING, ChunkState.RUNNING, ChunkState.RETRYING, ChunkState.DAMAGED)
+
+
+def idle_outcome(snapshot: Snapshot, url: str, retry: frozenset[int] | None) -> Outcome | None:
+    """The outcome of a run that has nothing left to do; None when there is work."""
+    ended = snapshot.table.ended
+    if ended is None or retry:
+        return None
+    if retry is None and np.isin(snapshot.table.state, _TO_DO).any():
+        return None
+    if ended.state not in (RunState.DONE, RunState.PARTIAL):
+        return None if retry is None else _idle(snapshot, url, RunState(ended.state))
+    return _idle(snapshot, url, RunState(ended.state))
+
+
+def _idle(snapshot: Snapshot, url: str, state: RunState) -> Outcome:
+    exit_code = {RunState.DONE: 0, RunState.PARTIAL: 3}.get(state, 75)
+    reason = "nothing left to do"
+    return Outcome(state, exit_code, url, reason, head=snapshot.head, idle=True)
+
+
+class Session:
+    """One driver session on one run.
+
+    Args:
+        prepared: The job's parts.
+        sizing: How it is spread over the machine.
+        manifest: What the run is.
+        objects: The run store.
+        request: How the session was asked for.
+        fresh: Whether the outputs may have to be created.
+    """
+
+    work: WorkQueue
+    recorder: Recorder
+
+    def __init__(
+        self,
+        prepared: Prepared,
+        sizing: Sizing,
+        manifest: Manifest,
+        objects: ObjectStore,
+        request: Request,
+        fresh: bool,
+    ) -> None:
+        self.prepared = prepared
+        self.sizing = sizing
+        self.manifest = manifest
+        self.objects = objects
+        self.request = request
+        self.fresh = fresh
+        stored = Plan.from_json(manifest.plan)
+        self.plan = with_budget(stored, prepared.schedule.max_failed)
+        self.writer = parts.build_writer(
+            prepared.sections["writer"], str(prepared.job.base_dir), objects
+        )
+        self.url = objects.url
+
+    def claim(self) -> None:
+        """Become the run's one driver.
+
+        Raises:
+            HeldError: another driver holds it.
+        """
+        self.ledger = claim(
+            self.objects,
+            self.manifest,
+            take_over=self.request.take_over,
+            command=self.request.command,
+            say=lambda text: self.request.sink.note("INFO", text),
+        )
+        self.writer.create(self.plan.writer_plan())
+        self.writer.open(self.plan.writer_plan())
+        self.work = self._queue()
+        self.recorder = self._recorder()
+
+    def _queue(self) -> WorkQueue:
+        table = self.ledger.table
+        wanted = np.isin(table.state, _TO_DO)
+        if self.request.retry is not None:
+            wanted[:] = False
+            wanted[list(self.request.retry)] = True
+        suspects = np.flatnonzero(wanted & table.suspect)
+        fresh = np.flatnonzero(wanted & ~table.suspect)
+        return WorkQueue(
+            fresh=fresh,
+            suspects=suspects.tolist(),
+            retries=self.prepared.schedule.retries,
+            attempts=table.attempt,
+        )
+
+    def _recorder(self) -> Recorder:
+        observers = parts.plugins().observers(self._observer_broke)
+
+        def observe(event: Event) -> None:
+            getattr(observers, event.name)(event)
+
+        process = psutil.Process()
+        started, walltime = time.time(), self.prepared.schedule.walltime
+        session = self.ledger.session
+        facts = SessionFacts(
+            url=self.url,
+            epoch=self.ledger.epoch,
+            host=socket.gethostname(),
+            boot_id=session.boot_id,
+            pid=os.getpid(),
+            pid_started=process.create_time(),
+            started=started,
+            interval=5.0 if self.objects.remote else 1.0,
+            resumed=int((self.ledger.table.state == ChunkState.DONE).sum()),
+            unit=self.prepared.source.unit,
+            walltime_ends=None if walltime is None else started + walltime,
+            sequence=_sequence(self.objects),
+        )
+        rates = RateMeter(time.monotonic, self.sizing.device_slots, self.plan.seed)
+        return Recorder(
+            self.ledger,
+            self.objects,
+            self.plan,
+            facts,
+            self.request.sink,
+            observe if observers else None,
+            rates,
+        )
+
+    def _observer_broke(self, broken: Broken) -> None:
+        self.request.sink.note("WARN", f"observer switched off: {broken.name}: {broken.reason}")
+
+    # -- driving ---------------------------------------------------------------------------
+
+    def run(self, engine: Engine | None, began: float) -> Outcome:
+        """Drive the session to its end."""
+        recorder = self.recorder
+        planned = RunPlanned(
+            self.url, time.time(), self.plan.n_rows, self.plan.n_chunks, recorder.facts.resumed
+        )
+        recorder.observe(planned)
+        try:
+            stop = None if engine is None else self._drive(engine)
+            return self._finish(stop, began)
+        except Fenced as error:
+            reason = error.message
+            return Outcome(
+                RunState.FAILED,
+                error.exit_code,
+                self.url,
+                reason,
+                error=error,
+                seconds=time.monotonic() - began,
+            )
+        except StorageError as error:
+            return self._storage_failed(error, began)
+
+    def _drive(self, engine: Engine) -> Stop | None:
+        job = worker_job(
+            self.prepared,
+            self.sizing,
+            self.url,
+            plan=self.plan,
+            epoch=self.ledger.epoch,
+            live=self.request.live,
+        )
+        workers = tuple(engine.cluster.workers())
+        self.recorder.observe(RunStarted(self.url, time.time(), self.ledger.epoch, workers))
+        schedule = self.prepared.schedule
+        settings = Settings(
+            in_hand=memory_bounded(
+                self.plan, self.sizing, self.prepared.job.origin("schedule.memory_limit")
+            ),
+            retries=schedule.retries,
+            drain=schedule.drain,
+            walltime_ends=self.recorder.facts.walltime_ends,
+            on_error=schedule.on_error,
+            storage_wait=schedule.storage_wait,
+            retry_chunks=self.request.retry or frozenset(),
+        )
+        return engine.drive(
+            job,
+            self.plan,
+            self.work,
+            self.recorder,
+            settings,
+            self.sizing.memory_limit if self.sizing.ours else None,
+            self.sizing.timeout,
+            self.ledger.next_worker,
+            self._cancelled,
+        )
+
+    def _cancelled(self) -> bool:
+        return "cancel" in control.pending(self.objects, self.ledger.epoch)
+
+    # -- finishing -------------------------------------------------------------------------
+
+    def _finish(self, stop: Stop | None, began: float) -> Outcome:
+        recorder = self.recorder
+        recorder.flush()
+        self._restore_unfinished_retries()
+        recorder.flush()
+        state, exit_code, reason = self._ending(stop)
+        if stop is None:
+            self.writer.finalize(state is RunState.DONE, self._uncommitted())
+            self._check_finished()
+        recorder.end(state, exit_code, reason)
+        self.ledger.fold_at_end()
+        head = recorder.beat(state, 0, reason=reason, exit_code=exit_code)
+        self._tell_finished(head, began)
+        return Outcome(
+            state,
+            exit_code,
+            self.url,
+            reason,
+            head=head,
+            error=None if stop is None else stop.error,
+            seconds=time.monotonic() - began,
+        )
+
+    def _ending(self, stop: Stop | None) -> tuple[RunState, int, str]:
+        if stop is not None:
+            return stop.state, stop.exit_code, stop.reason
+        totals = self.recorder.totals()
+        if totals.rows_done == totals.rows:
+            return RunState.DONE, 0, ""
+        lost = totals.rows - totals.rows_done
+        return RunState.PARTIAL, 3, f"{lost:,} of {totals.rows:,} rows have no prediction"
+
+    def _restore_unfinished_retries(self) -> None:
+        """A retry that ended before any put leaves the old record in force."""
+        from foretell.store.records import ChunkRestored
+
+        table = self.ledger.table
+        chunks = [c for c in self.request.retry or () if table.restorable(c) and self._untouched(c)]
+        if chunks:
+            self.recorder.add(ChunkRestored(tuple(sorted(chunks))))
+
+    def _untouched(self, chunk: int) -> bool:
+        """Whether the stored objects still are the recorded ones."""
+        import google_crc32c
+
+        table = self.ledger.table
+        keys = self.writer.objects(self.plan.writer_plan().chunk(chunk))
+        for key, size, crc in zip(
+            keys, table.sizes[chunk].tolist(), table.crcs[chunk].tolist(), strict=False
+        ):
+            try:
+                data = self.objects.get(key)
+            except FileNotFoundError:
+                return False
+            if len(data) != size or google_crc32c.value(data) != crc:
+                return False
+        return True
+
+    def _uncommitted(self) -> dict[int, np.ndarray]:
+        """What ``valid`` must say of chunks that never committed."""
+        table = self.ledger.table
+        found: dict[int, np.ndarray] = {}
+        for state, value in (
+            (ChunkState.FAILED, Valid.NOT_PREDICTED),
+            (ChunkState.QUARANTINED, Valid.QUARANTINED),
+        ):
+            for chunk in np.flatnonzero(table.state == state).tolist():
+                found[chunk] = np.full(self.plan.rows_of(chunk), value, dtype=np.uint8)
+        return found
+
+    def _check_finished(self) -> None:
+        """Reopen what was finalised: the last look before anybody is told."""
+        self.writer.open(self.plan.writer_plan())
+        done = np.flatnonzero(self.ledger.table.state == ChunkState.DONE)
+        if len(done):
+            self.writer.read(self.plan.chunk(int(done[-1])))
+
+    def _tell_finished(self, head: Head, began: float) -> None:
+        totals = head.totals
+        self.recorder.observe(
+            RunFinished(
+                run=self.url,
+                time=time.time(),
+                state=head.state,
+                exit_code=head.exit_code or 0,
+                done=totals.rows_done,
+                failed=totals.rows_quarantined + totals.rows_failed,
+                seconds=time.monotonic() - began,
+            )
+        )
+
+    def _storage_failed(self, error: StorageError, began: float) -> Outcome:
+        """The ledger itself cannot be written: what is recorded stands, the rest runs again."""
+        reason = f"the storage gave out: {error.message}"
+        return Outcome(
+            RunState.FAILED,
+            error.exit_code,
+            self.url,
+            reason,
+            error=error,
+            seconds=time.monotonic() - began,
+        )
+
+
+def _sequence(objects: ObjectStore) -> int:
+    head = read_head(objects)
+    return 0 if head is None else head.sequence
