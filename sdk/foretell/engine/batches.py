@@ -86,25 +86,28 @@ class BatchRunner:
         """
         full = np.zeros(size, dtype=bool)
         full[: len(mask)] = mask
-        index = np.zeros(size, dtype=np.int64)
-        index[: len(mask)] = np.arange(len(mask))
-        whole = len(mask) == size and bool(mask.all())
-        if not whole:
-            index[~full] = int(np.flatnonzero(full)[0])
+        global_rows = np.full(size, -1, dtype=np.int64)
+        global_rows[: len(mask)] = np.where(mask, rows, -1)
+        if not full.all():
+            index = np.zeros(size, dtype=np.int64)
+            index[: len(mask)] = np.arange(len(mask))
+            index[~full] = int(np.argmax(full))
             examples = rowops.take(examples, index)
-        global_rows = np.where(full, rows[index], -1)
         batch = Batch(
             inputs=self.predictor.collate(examples),
             rows=global_rows,
             mask=full,
-            keys=rowops.row_keys(self._seed, rows[index]),
+            keys=rowops.row_keys(self._seed, global_rows),
         )
         return self.deployment.launch(batch), full
 
     def finish(self, started: Any) -> Arrays:
         """Collect a started batch: named, checked outputs of its real rows."""
         handle, mask = started
-        predictions = rowops.select(self.deployment.collect(handle), mask)
+        collected = self.deployment.collect(handle)
+        if not mask.any():
+            return {}
+        predictions = rowops.select(collected, mask)
         try:
             named = self.predictor.postprocess(predictions)
         except RowFailure as error:
@@ -261,5 +264,3 @@ def _surprise(message: str, name: str, known: Mapping[str, Any]) -> ShapeMismatc
     return ShapeMismatch(
         message, facts=[("output", name), ("outputs", ", ".join(sorted(known)) or "none")]
     )
-
-

@@ -15,12 +15,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import dask
-from distributed import Client, Future, LocalCluster, Nanny
+from distributed import Client, Future, KilledWorker, LocalCluster, Nanny
 
 from foretell.config.schedule import ScheduleOptions
 from foretell.engine import tasks
 from foretell.engine.messages import WorkerJob
 from foretell.errors import LoadError
+from foretell.paths import cache_dir
 from foretell.types import GroupInfo
 
 _SETTINGS: dict[str, Any] = {
@@ -116,7 +117,8 @@ class Cluster:
         self.kind = _kind(schedule)
         self._futures: dict[str, Future] = {}
         self._quiet = _Quiet()
-        self._config = dask.config.set(_SETTINGS | _thread_environment(cpu_threads))
+        scratch = {"temporary-directory": str(cache_dir() / "dask")}
+        self._config = dask.config.set(_SETTINGS | scratch | _thread_environment(cpu_threads))
         self._cluster: Any = None
         self._client: Any = None
         self._closing = False
@@ -147,9 +149,16 @@ class Cluster:
         """Prepare a worker; answered with ``what="install"``."""
         self._call(address, "install", tasks.install, job, worker, group)
 
-    def renew(self, address: str, run: str, echoed: float, draining: bool) -> None:
-        """Renew a worker's lease; answered with ``what="renew"``."""
-        self._call(address, "renew", tasks.renew, run, echoed, draining)
+    def renew(
+        self,
+        address: str,
+        run: str,
+        echoed: float,
+        draining: bool,
+        routes: Mapping[str, tuple[str, int]],
+    ) -> None:
+        """Renew a worker's lease and tell it the routes; answered with ``what="renew"``."""
+        self._call(address, "renew", tasks.renew, run, echoed, draining, dict(routes))
 
     def sample(self, address: str, run: str) -> None:
         """Ask a worker for its figures; answered with ``what="stats"``."""
@@ -163,9 +172,7 @@ class Cluster:
         """Call a module-level function on a worker's event loop; answered with ``what``."""
         self._call(address, what, function, *args)
 
-    def call_nanny(
-        self, address: str, what: str, function: Callable[..., Any], *args: Any
-    ) -> None:
+    def call_nanny(self, address: str, what: str, function: Callable[..., Any], *args: Any) -> None:
         """Call a function beside a worker that may hang; answered with ``what``."""
         self._call(address, what, function, *args, nanny=True)
 
@@ -243,6 +250,8 @@ class Cluster:
                 return
             except Exception as error:
                 text = f"{type(error).__name__}: {error}"
+        elif future.status == "error" and not isinstance(cause := future.exception(), KilledWorker):
+            text = f"failed: {type(cause).__name__}: {cause}"
         else:
             text = str(future.status)
         self.inbox.put(TaskEnded(future.key, address, error=text))
@@ -314,6 +323,7 @@ def _thread_environment(threads: int) -> dict[str, Any]:
     return {
         "distributed.nanny.pre-spawn-environ": {
             "MALLOC_TRIM_THRESHOLD_": 65536,
+            "DASK_LOGGING__DISTRIBUTED": "critical",
             **{name: threads for name in names},
         }
     }
@@ -340,4 +350,3 @@ class _Quiet:
             logger.setLevel(level)
         for name, level in self._children.items():
             logging.getLogger(name).setLevel(level)
-

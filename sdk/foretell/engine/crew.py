@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
+from urllib.parse import urlsplit
 
 from foretell.engine.cluster import Answered, Cluster
 from foretell.engine.lease import RENEW_EVERY
@@ -63,6 +64,8 @@ class Seat:
     members: list[Member]
     tasks: dict[str, Attempt] = field(default_factory=dict)
     ready: bool = False
+    turns: int = 0
+    """Chunks given out so far."""
 
     @property
     def lone(self) -> bool:
@@ -85,9 +88,7 @@ class Crew:
         first_index: Number of the first worker, unique over all sessions of the run.
     """
 
-    def __init__(
-        self, cluster: Cluster, job: WorkerJob, group_size: int, first_index: int
-    ) -> None:
+    def __init__(self, cluster: Cluster, job: WorkerJob, group_size: int, first_index: int) -> None:
         self._cluster = cluster
         self.job = job
         self._size = group_size
@@ -95,6 +96,7 @@ class Crew:
         self._generation = 0
         self._standby: list[str] = []
         self.seats: list[Seat] = []
+        self.routes: Callable[[], Mapping[str, tuple[str, int]]] = dict
         self.gone: set[str] = set()
 
     def members(self) -> Iterator[Member]:
@@ -132,7 +134,7 @@ class Crew:
 
     def _form(self, addresses: list[str]) -> None:
         self._generation += 1
-        meeting = f"127.0.0.1:{_free_port()}" if self._size > 1 else ""
+        meeting = f"{_host(addresses[0])}:{_free_port()}" if self._size > 1 else ""
         self._seat(
             [
                 (address, GroupInfo(rank, self._size, meeting, self._generation))
@@ -175,7 +177,7 @@ class Crew:
     def renew(self, member: Member, *, draining: bool) -> None:
         """Send one renewal."""
         member.renewed = time.monotonic()
-        self._cluster.renew(member.address, self.job.run, member.moment, draining)
+        self._cluster.renew(member.address, self.job.run, member.moment, draining, self.routes())
 
     def renew_due(self, *, draining: bool, force: bool = False) -> None:
         """Send every renewal that is due."""
@@ -198,6 +200,10 @@ class Crew:
     def keys(self, seat: Seat, attempt: Attempt) -> list[str]:
         """Dask's keys of one attempt, a member each."""
         return [f"{attempt.key}-{member.rank}" for member in seat.members]
+
+
+def _host(address: str) -> str:
+    return urlsplit(address).hostname or "127.0.0.1"
 
 
 def _free_port() -> int:

@@ -206,7 +206,7 @@ class Driver:
                 continue
             if lone_wanted:
                 if not seat.tasks and (chunk := self.work.take_lone(now)) is not None:
-                    chosen.append((seat, self._attempt([chunk], alone=True)))
+                    chosen.append((seat, self._attempt(seat, [chunk], alone=True)))
                     lone_wanted = self.work.lone_due(now)
                     continue
                 if self._is_quietest(seat):
@@ -215,7 +215,7 @@ class Driver:
                 chunks = self.work.take(self._task_size())
                 if not chunks:
                     break
-                attempt = self._attempt(chunks, alone=False)
+                attempt = self._attempt(seat, chunks, alone=False)
                 seat.tasks[attempt.key] = attempt
                 chosen.append((seat, attempt))
         if chosen:
@@ -236,7 +236,7 @@ class Driver:
             return 1
         return max(1, min(by_time, fair, MOST_CHUNKS))
 
-    def _attempt(self, chunks: list[int], *, alone: bool) -> Attempt:
+    def _attempt(self, seat: Seat, chunks: list[int], *, alone: bool) -> Attempt:
         table = self.recorder.ledger.table
         works = []
         for chunk in chunks:
@@ -245,11 +245,13 @@ class Driver:
                 ChunkWork(
                     chunk=chunk,
                     attempt=self.work.number(chunk),
+                    turn=seat.turns + len(works),
                     retry=retry,
                     sizes=tuple(table.sizes[chunk].tolist()) if retry else (),
                     crcs=tuple(table.crcs[chunk].tolist()) if retry else (),
                 )
             )
+        seat.turns += len(works)
         return Attempt(f"{self.crew.job.run}-{next(self._keys)}", tuple(works), alone)
 
     def _keeps_good_rows(self, chunk: int) -> bool:
@@ -263,7 +265,9 @@ class Driver:
         """Record the intents, then dispatch: in this order, always."""
         for seat, attempt in chosen:
             seat.tasks[attempt.key] = attempt
-            for number, group in itertools.groupby(attempt.works, key=lambda w: (w.attempt, w.retry)):
+            for number, group in itertools.groupby(
+                attempt.works, key=lambda w: (w.attempt, w.retry)
+            ):
                 self.recorder.intent(
                     [w.chunk for w in group], number[0], retry=number[1], alone=attempt.alone
                 )

@@ -65,9 +65,7 @@ class Limits:
                 self._time(member, stamps, now)
                 self._memory(member, stamps, sampling)
             elif sampling:
-                self.cluster.call_nanny(
-                    member.address, "board", read_elapsed, member.info.board
-                )
+                self.cluster.call_nanny(member.address, "board", read_elapsed, member.info.board)
                 self.cluster.sample(member.address, self.crew.job.run)
 
     def board_read(self, answer: Answered) -> None:

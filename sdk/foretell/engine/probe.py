@@ -73,7 +73,6 @@ def probe(run: str, request: ProbeRequest) -> ProbeReport | LoadFailed | None:
         return LoadFailed(trouble(error), LoadError.exit_code)
 
 
-
 class _Probe:
     def __init__(self, runtime: Runtime, request: ProbeRequest) -> None:
         self.runtime = runtime

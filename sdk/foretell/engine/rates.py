@@ -79,15 +79,15 @@ class RateMeter:
         guesses = [rows_left / rate for rate in rates]
         guesses += [rows_left / rate for rate in self._resampled()]
         guesses.sort()
-        return guesses[int(len(guesses) * 0.1)], guesses[min(len(guesses) - 1, int(len(guesses) * 0.9))]
+        return guesses[int(len(guesses) * 0.1)], guesses[
+            min(len(guesses) - 1, int(len(guesses) * 0.9))
+        ]
 
     def _resampled(self, draws: int = 40, block: int = 8) -> list[float]:
         items = list(self._recent)[-256:]
         if len(items) < 3:
             return []
-        gaps = [
-            (max(b.time - a.time, 0.0), b.rows) for a, b in zip(items, items[1:], strict=False)
-        ]
+        gaps = [(max(b.time - a.time, 0.0), b.rows) for a, b in zip(items, items[1:], strict=False)]
         chooser = random.Random(self._seed + self.count)
         rates = []
         for _ in range(draws):

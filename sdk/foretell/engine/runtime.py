@@ -12,13 +12,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from foretell.abc import DeployContext, Deployer, Deployment, Predictor, ServiceCaller, Source
+from foretell.abc import DeployContext, Deployer, Deployment, Predictor, Source
 from foretell.abc import Writer
 from foretell.engine import parts
 from foretell.engine.batches import BatchRunner, UserError
 from foretell.engine.board import Board, Phase
 from foretell.engine.lease import WorkerLease
+from foretell.engine.gates import Gate, Slots, Turnstile
 from foretell.engine.messages import WorkerJob
+from foretell.engine.services import Caller
 from foretell.errors import ForetellError, LoadError
 from foretell.paths import cache_dir
 from foretell.plan import Plan
@@ -42,9 +44,8 @@ class Runtime:
         self._take_up(job, worker)
         folder = Path(job.board) if job.board else cache_dir() / "boards"
         self.board = Board(folder / f"{job.run}-{os.getpid()}.board")
-        self.slots = threading.BoundedSemaphore(job.slots)
+        self.slots: Gate = Turnstile() if group.size > 1 else Slots(job.slots)
         self.writing = threading.BoundedSemaphore(1)
-        self.services: ServiceCaller | None = None
         self._loading = threading.Lock()
         self._loaded = False
         self._failed: LoadError | None = None
@@ -117,6 +118,7 @@ class Runtime:
         self.deployer = parts.build_deployer(job.sections["deployer"], job.base_dir)
         if job.plan is not None:
             self._load_writer(Plan.from_json(job.plan))
+        services = {spec.name: spec for spec in job.services}
         self.deployment = self.deployer.deploy(
             self.predictor,
             DeployContext(
@@ -126,7 +128,7 @@ class Runtime:
                 worker=self.worker,
                 workers=job.workers,
                 group=self.group,
-                services=self.services,
+                services=Caller(job.run, services) if services else None,
                 seed=job.seed,
                 cache_dir=str(cache_dir() / "compiled"),
             ),
@@ -146,7 +148,9 @@ class Runtime:
 
     def _load_writer(self, plan: Plan) -> None:
         self.plan = plan
-        self.writer = parts.build_writer(self.job.sections["writer"], self.job.base_dir, self.objects)
+        self.writer = parts.build_writer(
+            self.job.sections["writer"], self.job.base_dir, self.objects
+        )
         self.writer.open(plan.writer_plan())
         self.specs_by_name = {spec.name: spec for spec in plan.outputs}
         self.model_outputs = [s.name for s in plan.outputs if s.name not in plan.keep]
@@ -165,6 +169,12 @@ class Runtime:
     def part(self) -> int | None:
         """Which part of every chunk this process writes; None for the whole chunk."""
         return self.group.rank if self.splits_rows else None
+
+    def lockstep_rows(self, chunk_id: int) -> int:
+        """Rows every member counts its batches by, so that all of them launch equally many."""
+        if self.part is None:
+            return len(self.plan.chunk(chunk_id))
+        return len(self.plan.writer_plan().part(self.plan.chunk(chunk_id), 0))
 
     def rows_of(self, chunk_id: int) -> Chunk:
         """The rows of a chunk this process computes."""

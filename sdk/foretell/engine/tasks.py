@@ -23,6 +23,7 @@ import psutil
 from foretell.engine.chunk import run_chunk
 from foretell.engine.messages import ChunkReport, ChunkWork, Trouble, WorkerJob, trouble
 from foretell.engine.runtime import RUNTIMES, Runtime
+from foretell.engine.services import ROUTES, close_services, open_services
 from foretell.errors import ForetellError
 from foretell.types import GroupInfo
 
@@ -58,7 +59,7 @@ class LoadFailed:
     exit_code: int
 
 
-def install(job: WorkerJob, worker: int, group: GroupInfo) -> Installed:
+def install(job: WorkerJob, worker: int, group: GroupInfo, dask_worker: Any = None) -> Installed:
     """Prepare this process for a run. Loads nothing yet, so it is safe on the event loop."""
     runtime = RUNTIMES.get(job.run)
     output = _become_a_worker(job) if job.local else ""
@@ -66,6 +67,8 @@ def install(job: WorkerJob, worker: int, group: GroupInfo) -> Installed:
         if runtime is not None:
             runtime.close()
         runtime = RUNTIMES[job.run] = Runtime(job, worker, group)
+    if job.services:
+        open_services(job.run, dask_worker)
     return Installed(
         host=socket.gethostname(),
         pid=os.getpid(),
@@ -96,13 +99,17 @@ def _become_a_worker(job: WorkerJob) -> str:
     return str(path)
 
 
-def renew(run: str, echoed: float, draining: bool) -> float | None:
-    """Renew the lease of a run; None when this process does not know the run."""
+def renew(
+    run: str, echoed: float, draining: bool, routes: Mapping[str, tuple[str, int]]
+) -> float | None:
+    """Renew the lease of a run and learn its routes; None when this process has no such run."""
     runtime = RUNTIMES.get(run)
     if runtime is None:
         return None
     runtime.lease.draining = draining
     runtime.lease.renew(echoed)
+    if routes:
+        ROUTES[run].update(routes)
     return runtime.lease.moment()
 
 
@@ -143,6 +150,7 @@ def close(run: str) -> None:
     runtime = RUNTIMES.pop(run, None)
     if runtime is not None:
         runtime.close()
+    close_services(run)
 
 
 def kill_process(pid: int) -> bool:

@@ -129,9 +129,7 @@ def plan_job(job: Job, probe: bool = True, live: Mapping[str, Any] | None = None
 
 
 class _Forecaster:
-    def __init__(
-        self, prepared: Prepared, url: str, probe: bool, live: Mapping[str, Any]
-    ) -> None:
+    def __init__(self, prepared: Prepared, url: str, probe: bool, live: Mapping[str, Any]) -> None:
         self.prepared = prepared
         self.url = url
         self.probing = probe
@@ -182,9 +180,7 @@ class _Forecaster:
         )
         return engine.rehearse(job, self.prepared.start, self.prepared.stop, self.sizing.workers)
 
-    def _forecast(
-        self, plan: Plan, done: int, reports: list[RehearsalReport] | None
-    ) -> Forecast:
+    def _forecast(self, plan: Plan, done: int, reports: list[RehearsalReport] | None) -> Forecast:
         low = high = pace = None
         if reports:
             low, high, pace = _interval(reports, plan.n_rows - done * plan.chunk_rows)
@@ -223,9 +219,7 @@ class _Forecaster:
         )
 
 
-def _interval(
-    reports: list[RehearsalReport], rows_left: int
-) -> tuple[float, float, float]:
+def _interval(reports: list[RehearsalReport], rows_left: int) -> tuple[float, float, float]:
     """A range from the slow and the fast stretches of the rehearsal.
 
     The stretches of all workers are added up side by side. The range is widened by a tenth on

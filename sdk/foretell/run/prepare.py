@@ -67,7 +67,9 @@ class Prepared:
             if setting < 1:
                 raise PlanError(
                     "the batch size must be at least 1",
-                    facts=[("batch_size", f"{setting} ({self.job.origin('predictor.batch_size')})")],
+                    facts=[
+                        ("batch_size", f"{setting} ({self.job.origin('predictor.batch_size')})")
+                    ],
                     slug="plan-batch",
                 )
             return setting
@@ -130,9 +132,7 @@ def _check_fit(job: Job, predictor: Predictor, deployer: Deployer) -> None:
         return
     known = parts.plugins()
     fitting = [
-        entry.name
-        for entry in known.deployers()
-        if predictor.model_kind in _accepts(entry.name)
+        entry.name for entry in known.deployers() if predictor.model_kind in _accepts(entry.name)
     ]
     kind = job.deployer.kind if job.deployer is not None else predictor.default_deployer
     raise ConfigError(

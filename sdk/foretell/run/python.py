@@ -79,7 +79,7 @@ def predict(
     if batch_size is not None:
         sections["predictor"]["batch_size"] = batch_size
     _take_source(source, sections["source"], live)
-    _take_model(model, sections["predictor"], live)
+    take_model(model, sections["predictor"], live)
     for name, given in (("collate", collate), ("postprocess", postprocess)):
         if callable(given):
             live[name] = given
@@ -89,7 +89,11 @@ def predict(
         sections["schedule"].setdefault("workers", 0)
     job = _job(sections)
     outcome = predict_job(
-        job, take_over=take_over, sink=progress or SilentSink(), live=live, command="foretell.predict"
+        job,
+        take_over=take_over,
+        sink=progress or SilentSink(),
+        live=live,
+        command="foretell.predict",
     )
     _raise_for(outcome, allow_partial)
     return open_run(output_of(job))
@@ -103,7 +107,8 @@ def _take_source(source: Any, section: dict[str, Any], live: dict[str, Any]) -> 
     section.setdefault("kind", _recognised("source", source, section))
 
 
-def _take_model(model: Any, section: dict[str, Any], live: dict[str, Any]) -> None:
+def take_model(model: Any, section: dict[str, Any], live: dict[str, Any]) -> None:
+    """Sort a model argument into settings (an import string) or live objects."""
     if isinstance(model, str | Path):
         section["model"] = os.fspath(model)
         return
@@ -124,7 +129,9 @@ def _recognised(role: str, value: object, section: Mapping[str, Any]) -> str:
     raise ConfigError(
         f"no plugin knows what to do with this {what}",
         facts=[("got", type(value).__name__), ("kinds", ", ".join(c.entry.name for c in claims))],
-        tries=[(f'{role if role == "predictor" else "source_options"}={{"kind": "…"}}', "name one")],
+        tries=[
+            (f'{role if role == "predictor" else "source_options"}={{"kind": "…"}}', "name one")
+        ],
         slug="unknown-object",
     )
 
@@ -178,7 +185,7 @@ def _error_for(outcome: Outcome) -> ForetellError:
         130: errors.Interrupted,
     }
     cls = kinds.get(outcome.exit_code, ForetellError)
-    tries = [("foretell.predict(...)", "call it again to go on")] if cls is errors.Interrupted else []
+    tries = (
+        [("foretell.predict(...)", "call it again to go on")] if cls is errors.Interrupted else []
+    )
     return cls(outcome.reason or str(outcome.state), facts=[("store", outcome.url)], tries=tries)
-
-

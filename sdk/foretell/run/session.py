@@ -157,7 +157,9 @@ class Session:
         )
 
     def _observer_broke(self, broken: Broken) -> None:
-        self.request.sink.note("WARN", f"observer switched off: {broken.origin.name}: {broken.reason}")
+        self.request.sink.note(
+            "WARN", f"observer switched off: {broken.origin.name}: {broken.reason}"
+        )
 
     # -- driving ---------------------------------------------------------------------------
 
@@ -174,7 +176,11 @@ class Session:
         except Fenced as error:
             reason = error.message
             return Outcome(
-                RunState.FAILED, error.exit_code, self.url, reason, error=error,
+                RunState.FAILED,
+                error.exit_code,
+                self.url,
+                reason,
+                error=error,
                 seconds=time.monotonic() - began,
             )
         except StorageError as error:

@@ -178,7 +178,16 @@ class Recorded(tuple[tuple[int, int], ...]):
         return super().__new__(cls, tuple(zip(sizes, crcs, strict=True)))
 
     def of(self, keys: Sequence[str]) -> dict[str, Stored]:
-        """By key; a short last chunk has fewer keys than the table has columns."""
+        """By key; a short last chunk has fewer keys than the table has columns.
+
+        Raises:
+            StoreError: some of these keys were never recorded.
+        """
+        if len(keys) > len(self):
+            raise StoreError(
+                "the ledger records fewer objects than the chunk has",
+                facts=[("object", keys[len(self)]), ("recorded", f"{len(self)} objects")],
+            )
         return {key: Stored(*pair) for key, pair in zip(keys, self, strict=False)}
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from foretell.store.identity import this_process
-from foretell.store.layout import CONTROL, control_key
+from foretell.store.layout import CONTROL, control_epoch, control_key, control_prefix
 from foretell.store.objects import ObjectStore
 from foretell.store.sealed import dumps
 
@@ -13,33 +13,30 @@ CANCEL = "cancel"
 """Drain, then end as cancelled."""
 
 
-def request(objects: ObjectStore, name: str, reason: str = "") -> bool:
-    """Ask the driver for something; False when somebody already has."""
+def request(objects: ObjectStore, name: str, epoch: int, reason: str = "") -> bool:
+    """Ask the driver of one session for something; False when somebody already has.
+
+    Args:
+        objects: The run store.
+        name: What is asked for, e.g. :data:`CANCEL`.
+        epoch: The session meant, from its head: the next one is not bothered.
+        reason: One line for people.
+    """
     me = this_process()
     document = {"request": name, "time": time.time(), "host": me.host, "pid": me.pid}
-    return objects.create(control_key(name), dumps(document | {"reason": reason}).encode() + b"\n")
+    data = dumps(document | {"reason": reason}).encode() + b"\n"
+    return objects.create(control_key(name, epoch), data)
 
 
-def pending(objects: ObjectStore) -> list[str]:
-    """Names of the requests nobody has cleared, sorted."""
-    keys = objects.list(CONTROL + "/")
-    return sorted(
-        key.removeprefix(CONTROL + "/").removesuffix(".json")
-        for key in keys
-        if key.endswith(".json")
-    )
+def pending(objects: ObjectStore, epoch: int) -> list[str]:
+    """Names of what was asked of the session ``epoch``, sorted."""
+    start = control_prefix(epoch)
+    return sorted(key.removeprefix(start).removesuffix(".json") for key in objects.list(start))
 
 
-def requested(objects: ObjectStore, name: str) -> bool:
-    """Whether a request is there; one small look-up, for the driver's own loop."""
-    try:
-        objects.version(control_key(name))
-    except FileNotFoundError:
-        return False
-    return True
-
-
-def clear(objects: ObjectStore) -> None:
-    """Forget all requests: they were meant for an earlier session, or have been met."""
-    for name in pending(objects):
-        objects.delete(control_key(name))
+def clear(objects: ObjectStore, epoch: int) -> None:
+    """Remove what was asked of sessions before ``epoch``."""
+    for key in list(objects.list(CONTROL + "/")):
+        asked = control_epoch(key)
+        if asked is not None and asked < epoch:
+            objects.delete(key)

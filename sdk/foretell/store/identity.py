@@ -7,6 +7,9 @@ import socket
 from dataclasses import dataclass
 from pathlib import Path
 
+_EPOCH_TIMES = 1e9
+_CLOCK_SLACK = 2.0
+
 
 @dataclass(frozen=True, slots=True)
 class ProcessIdentity:
@@ -54,6 +57,34 @@ def process_started(pid: int) -> float | None:
     # The name in parentheses may hold anything, so count from its end.
     state, *rest = text.rpartition(")")[2].split()
     return None if state in "ZXx" else int(rest[18]) / os.sysconf("SC_CLK_TCK")
+
+
+def is_alive(pid: int, started: float) -> bool:
+    """Whether that very process of this host and boot is alive.
+
+    Args:
+        pid: Process id.
+        started: Its start time as recorded: by :func:`process_started`, or by psutil, whose times
+            are since the epoch and move a little when the clock is set.
+    """
+    found = process_started(pid)
+    if found is None or found == started:
+        return found is not None
+    if started < _EPOCH_TIMES:
+        return False
+    import psutil
+
+    try:
+        return abs(psutil.Process(pid).create_time() - started) < _CLOCK_SLACK
+    except psutil.NoSuchProcess:
+        return False
+
+
+def same_boot(one: str, other: str) -> bool | None:
+    """Whether two boot ids are of one boot; None when only the pid namespaces differ."""
+    if one == other:
+        return True
+    return None if one.partition("/")[0] == other.partition("/")[0] else False
 
 
 def this_process() -> ProcessIdentity:

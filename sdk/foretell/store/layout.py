@@ -18,6 +18,7 @@ STAGE = "_run/stage"
 """Local stores only: where objects are written before they take their place."""
 
 _NUMBERED = re.compile(r"(\d{12})\.jsonl\Z")
+_CONTROL = re.compile(rf"{CONTROL}/(\d{{6,}})-.+\.json\Z")
 _FOLD_NAME = re.compile(r"(\d{6,})-(\d{12,})\Z")
 
 
@@ -58,6 +59,17 @@ def fold_marker(name: str) -> str:
     return fold_key(name, "complete.json")
 
 
-def control_key(name: str) -> str:
-    """Key of the control request ``name``."""
-    return f"{CONTROL}/{name}.json"
+def control_prefix(epoch: int) -> str:
+    """What the keys of all requests to session ``epoch`` begin with."""
+    return f"{CONTROL}/{epoch:06d}-"
+
+
+def control_key(name: str, epoch: int) -> str:
+    """Key of the request ``name`` to session ``epoch``."""
+    return f"{control_prefix(epoch)}{name}.json"
+
+
+def control_epoch(key: str) -> int | None:
+    """The session a request is for, None for anything else."""
+    match = _CONTROL.match(key)
+    return int(match[1]) if match else None

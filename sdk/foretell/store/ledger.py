@@ -14,7 +14,7 @@ from foretell.store.fold import Fold, new_name, write_fold
 from foretell.store.layout import segment_key
 from foretell.store.objects import ObjectStore
 from foretell.store.projection import Projection
-from foretell.store.records import Record, SessionEnded, SessionStarted
+from foretell.store.records import Record, SessionStarted
 from foretell.store.segments import decode_segment, encode_segment, read_header
 from foretell.store.table import ChunkTable
 
@@ -23,7 +23,8 @@ FOLD_EVERY_REMOTE = 512
 """Segments after which the ledger is folded: opening reads them one by one, so this bounds how long
 opening takes (about 0.1 ms each on a local disk, 2 to 30 ms on an object store)."""
 
-FOLD_AT_END = 256
+FOLD_AT_END_LOCAL = 512
+FOLD_AT_END_REMOTE = 64
 """Segments worth folding when a session ends."""
 
 _active: set[str] = set()
@@ -62,6 +63,7 @@ class LedgerWriter:
         self._projection = projection
         self._lock = threading.Lock()
         self._fold_every = FOLD_EVERY_REMOTE if objects.remote else FOLD_EVERY_LOCAL
+        self._fold_at_end = FOLD_AT_END_REMOTE if objects.remote else FOLD_AT_END_LOCAL
         _active.add(self.name)
         # A writer that nobody closed does not count once nobody can use it.
         weakref.finalize(self, _active.discard, self.name)
@@ -77,7 +79,17 @@ class LedgerWriter:
         return self._projection.last_segment
 
     @property
-    def last_fold(self) -> str:
+    def session(self) -> SessionStarted:
+        """This session's first record, as long as nobody has taken the run over."""
+        return self.table.sessions[-1]
+
+    @property
+    def next_worker(self) -> int:
+        """Index for the next ``WorkerSeen``: unique over all sessions of the run."""
+        return max((worker.index for worker in self.table.workers), default=-1) + 1
+
+    @property
+    def newest_fold(self) -> str:
         """Name of the newest fold, ``""`` for none."""
         return self._projection.fold
 
@@ -95,13 +107,9 @@ class LedgerWriter:
             return
         with self._lock:
             self._append(records)
-            ended = any(isinstance(record, SessionEnded) for record in records)
-            if self._projection.tail >= (FOLD_AT_END if ended else self._fold_every):
-                try:
-                    self._fold()
-                except StorageError:
-                    # A fold is a convenience: what failed it will fail the next append as well.
-                    self._fold_every *= 2
+            if self._projection.tail >= self._fold_every and not self._try_fold():
+                # A fold is a convenience: what failed it will fail the next append as well.
+                self._fold_every *= 2
 
     def check_fence(self) -> None:
         """Notice a newer driver without writing anything.
@@ -129,9 +137,26 @@ class LedgerWriter:
                 return None
             return self._fold()
 
+    def fold_at_end(self) -> str | None:
+        """Fold a ledger that has grown long enough for the next start to feel it.
+
+        Returns:
+            Name of the new fold, None when none was made: not worth it, or the storage refused.
+        """
+        with self._lock:
+            worth = self._projection.tail >= self._fold_at_end
+            return self.newest_fold if worth and self._try_fold() else None
+
     def close(self) -> None:
         """Say that this process will not append any more."""
         _active.discard(self.name)
+
+    def _try_fold(self) -> bool:
+        try:
+            self._fold()
+        except StorageError:
+            return False
+        return True
 
     def _append(self, records: Sequence[Record]) -> None:
         entries = gather(records)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from foretell.errors import NotARun, StoreError
+from foretell.redact import redact
 from foretell.store.layout import MANIFEST
 from foretell.store.objects import ObjectStore
-from foretell.store.redact import redact
 
 FORMAT = "foretell-run"
 VERSION = 1
@@ -45,6 +46,21 @@ class Manifest:
     def n_chunks(self) -> int:
         """Chunks of the plan; 0 for no rows."""
         return int(-(-self.plan["n_rows"] // self.plan["chunk_rows"]))
+
+
+def new_manifest(
+    *,
+    job: Mapping[str, Any],
+    fingerprint: Mapping[str, str],
+    plan: Mapping[str, Any],
+    versions: Mapping[str, str],
+    live: bool = False,
+    base_dir: str = "",
+    created: float | None = None,
+) -> Manifest:
+    """The manifest of a new run, as it will be stored: secrets removed, hash filled in."""
+    created = time.time() if created is None else created
+    return sealed(Manifest(job, fingerprint, plan, versions, created, live, base_dir))
 
 
 def sealed(manifest: Manifest) -> Manifest:

@@ -66,7 +66,11 @@ def _refused(url: str, allowed: str) -> ConfigError:
 
 
 def hidden(url: str) -> str:
-    """``url`` without what may be secret in it: user name, password, query, fragment."""
+    """``url`` without what may be secret in it: user name, password, query, fragment.
+
+    Stricter than :func:`foretell.redact.redact_url`: such a URL is refused, so nothing of its query
+    is worth showing.
+    """
     if "://" not in url:
         return url
     scheme, rest = url.split("://", 1)

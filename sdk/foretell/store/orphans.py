@@ -7,7 +7,7 @@ import signal
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 
-from foretell.store.identity import ProcessIdentity, process_started
+from foretell.store.identity import ProcessIdentity, is_alive
 from foretell.store.records import SessionStarted, WorkerSeen
 from foretell.store.table import ChunkTable
 
@@ -35,11 +35,6 @@ def is_here(session: SessionStarted, me: ProcessIdentity) -> bool:
     return session.host == me.host and session.boot_id == me.boot_id
 
 
-def alive(pid: int, started: float) -> bool:
-    """Whether that very process of this host is alive."""
-    return process_started(pid) == started
-
-
 def end_orphans(
     workers: Iterable[tuple[WorkerSeen, SessionStarted]],
     me: ProcessIdentity,
@@ -55,7 +50,7 @@ def end_orphans(
     for worker, session in workers:
         if worker.host != me.host or not is_here(session, me):
             unproved.append(worker)
-        elif alive(worker.pid, worker.pid_started):
+        elif is_alive(worker.pid, worker.pid_started):
             ours = worker.owned and worker.pid not in (session.pid, me.pid)
             (dying if ours else unproved).append(worker)
     for worker in dying:
@@ -66,7 +61,7 @@ def end_orphans(
 
 def _wait_for_death(dying: list[WorkerSeen], sleep: Callable[[float], None]) -> list[WorkerSeen]:
     for _ in range(int(KILL_SECONDS / POLL_SECONDS)):
-        dying = [worker for worker in dying if alive(worker.pid, worker.pid_started)]
+        dying = [worker for worker in dying if is_alive(worker.pid, worker.pid_started)]
         if not dying:
             break
         sleep(POLL_SECONDS)

@@ -7,15 +7,16 @@ each flush until it is full, and the oldest go.
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from foretell.store.fingerprint import cut
+from foretell.redact import redact_text
+from foretell.store.cause import cut
 from foretell.store.layout import LOG, METRICS, WORKERS, number_of, numbered_key
 from foretell.store.objects import ObjectStore
-from foretell.store.redact import redact_text
 from foretell.store.sealed import dumps
 
 SEGMENT_BYTES = 256 * 1024
@@ -92,13 +93,13 @@ class LogLine:
     Attributes:
         time: Seconds since the epoch.
         level: ``debug``, ``info``, ``warning`` or ``error``.
-        worker: Index of the worker, -1 for the driver.
+        worker: Address of the worker, or ``driver``.
         message: Text from anywhere: show it through the sanitizer.
     """
 
     time: float
     level: str
-    worker: int
+    worker: str
     message: str
 
 
@@ -108,10 +109,10 @@ class LogWriter(RingWriter):
     def __init__(self, objects: ObjectStore) -> None:
         super().__init__(objects, LOG, LOG_SEGMENTS)
 
-    def add(self, time: float, level: str, worker: int, message: str) -> None:
+    def add(self, when: float, level: str, worker: str, message: str) -> None:
         """Add one line; secrets are removed, long ones cut."""
         text = cut(redact_text(message), MAX_LINE)
-        self.add_line({"t": round(time, 3), "l": level, "w": worker, "m": text})
+        self.add_line({"t": round(when, 3), "l": level, "w": worker, "m": text})
 
 
 class MetricsWriter(RingWriter):
@@ -165,15 +166,18 @@ def read_ring_segment(objects: ObjectStore, folder: str, number: int) -> list[di
     return lines
 
 
-def write_workers(objects: ObjectStore, samples: Sequence[Mapping[str, Any]], time: float) -> None:
+def write_workers(
+    objects: ObjectStore, samples: Sequence[Mapping[str, Any]], now: float | None = None
+) -> None:
     """Replace ``workers.json`` by the last sample of each worker.
 
     Args:
         objects: The run store.
         samples: One for each worker, plain JSON: index, host, pid, cpu, rss, chunk in hand …
-        time: Of this write, seconds since the epoch.
+        now: Time of this write, seconds since the epoch; the clock's by default.
     """
-    document = {"time": round(time, 3), "workers": [dict(sample) for sample in samples]}
+    now = time.time() if now is None else now
+    document = {"time": round(now, 3), "workers": [dict(sample) for sample in samples]}
     objects.put(WORKERS, dumps(document).encode() + b"\n", leased=False)
 
 

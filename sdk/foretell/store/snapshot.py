@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 
 from foretell.plan import Plan
+from foretell.store.failure_records import read_failures
 from foretell.store.fold import DamagedFold, read_fold
 from foretell.store.head import Head, parse_head
 from foretell.store.layout import HEAD
@@ -84,6 +85,15 @@ class Snapshot:
             # Compacted while we were behind: the newest fold has it.
             self._projection = self._open()
             return True
+
+    def chunks_of_kind(self, kind: str) -> set[int]:
+        """Chunks that some failure of that kind is about, whatever became of them since."""
+        return {
+            chunk
+            for failure in read_failures(self.objects)
+            if failure.kind == kind
+            for chunk in failure.chunks
+        }
 
     def _read_head(self) -> bool:
         try:

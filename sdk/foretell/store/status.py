@@ -8,13 +8,12 @@ guess, before the viewer has seen one beat itself.
 from __future__ import annotations
 
 import enum
-import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 from foretell.store.head import Head
+from foretell.store.identity import boot_id, host_name, is_alive, same_boot
 from foretell.text import duration
 from foretell.types import RunState
 
@@ -123,28 +122,10 @@ def driver_alive(head: Head) -> bool | None:
 
     A process counts only with the start time the head gives, because pids are used again.
     """
-    if head.host != socket.gethostname():
+    if head.host != host_name():
         return None
-    if head.boot_id and _boot_id() and head.boot_id != _boot_id():
-        return False
-    import psutil
-
-    try:
-        process = psutil.Process(head.pid)
-        started = process.create_time()
-        gone = process.status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
-    except psutil.AccessDenied:
-        return None
-    return not gone and abs(started - head.pid_started) < 2.0
-
-
-def _boot_id() -> str:
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-    except OSError:
-        return ""
+    same = same_boot(head.boot_id, boot_id())
+    return is_alive(head.pid, head.pid_started) if same else same
 
 
 class Watch:

@@ -209,6 +209,10 @@ class ChunkTable:
         """int64 ids of the chunks in one of ``states``, ascending."""
         return np.flatnonzero(np.isin(self.state, np.array(states, dtype=np.uint8)))
 
+    def restorable(self, chunk: int) -> bool:
+        """Whether the chunk is DONE, or was until a retry of this session took it on."""
+        return bool(self.state[chunk] == ChunkState.DONE) or chunk in self.retried
+
     def counts(self) -> dict[ChunkState, int]:
         """Chunks in each state, every state named."""
         found = np.bincount(self.state, minlength=len(ChunkState))

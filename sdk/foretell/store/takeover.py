@@ -13,17 +13,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from foretell.errors import Fenced, HeldError
+from foretell.redact import redact_text
 from foretell.store import control
 from foretell.store.head import Head, read_head
-from foretell.store.identity import ProcessIdentity, this_process
+from foretell.store.identity import ProcessIdentity, is_alive, this_process
 from foretell.store.leases import HEARTBEAT_LOCAL, HEARTBEAT_REMOTE, LATE_WRITE_SECONDS
 from foretell.store.ledger import LedgerWriter, active_here
 from foretell.store.manifest import Manifest
 from foretell.store.objects import ObjectStore
-from foretell.store.orphans import alive, end_orphans, is_here, relevant_workers
+from foretell.store.orphans import end_orphans, is_here, relevant_workers
 from foretell.store.projection import Projection, load
 from foretell.store.records import SessionStarted
-from foretell.store.redact import redact_text
 
 Say = Callable[[str], None]
 
@@ -130,7 +130,7 @@ def _refuse_if_held(
         if session.pid == me.pid and session.pid_started == me.pid_started:
             held = active_here(projection.last_writer)
         else:
-            held = alive(session.pid, session.pid_started)
+            held = is_alive(session.pid, session.pid_started)
         if held:
             raise _held(objects, projection, head, "its process is alive")
         return
@@ -200,7 +200,7 @@ def _settle(
         if table.loose and (unproved or not workers):
             _wait_for_leases(writer, me, clock, say)
         objects.sweep()
-    control.clear(objects)
+    control.clear(objects, writer.epoch)
 
 
 def _wait_for_leases(writer: LedgerWriter, me: ProcessIdentity, clock: Clock, say: Say) -> None:
@@ -220,4 +220,4 @@ def _wait_for_leases(writer: LedgerWriter, me: ProcessIdentity, clock: Clock, sa
 def _dead(
     host: str, session: SessionStarted, pid: int, started: float, me: ProcessIdentity
 ) -> bool:
-    return host == me.host and is_here(session, me) and not alive(pid, started)
+    return host == me.host and is_here(session, me) and not is_alive(pid, started)

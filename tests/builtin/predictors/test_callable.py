@@ -149,7 +149,7 @@ def test_live_objects(folder):
     np.testing.assert_array_equal(run(predictor)["sum"], (X * 10 + 5).sum(axis=1))
     assert CallablePredictor.recognises(lambda x: x)
     assert not CallablePredictor.recognises(X)
-    built = CallablePredictor.from_live(CallableOptions(), functools.partial(np.add, 1))
+    built = CallablePredictor.from_live(CallableOptions(), model=functools.partial(np.add, 1))
     np.testing.assert_array_equal(run(built)["output"], X + 1)
 
 

@@ -119,7 +119,7 @@ class CallablePredictor(Predictor):
         collate: Callable[[Any], Any] | None = None,
         postprocess: Callable[[Any], Any] | None = None,
     ) -> CallablePredictor:
-        """Build the predictor around live functions, classes or objects."""
+        """Build the predictor around a live function, class or object, or live helpers of it."""
         return cls(options, model=model, collate=collate, postprocess=postprocess)
 
     @property

@@ -151,9 +151,7 @@ def missing(path: str, options: SourceOptions) -> LoadError:
         facts.append(("folder", f"{visible(os.path.join(parent, name))} does not exist either"))
     near = [visible(os.path.join(parent, other)) for other in near_names(name, _names(parent))]
     tries = [(f"--source {other}", "") for other in near]
-    return LoadError(
-        "the source does not exist", facts=facts, tries=tries, slug="source-missing"
-    )
+    return LoadError("the source does not exist", facts=facts, tries=tries, slug="source-missing")
 
 
 def _names(folder: str) -> list[str]:

@@ -42,7 +42,7 @@ def command(session: Session, run: str, sets: tuple[str, ...], take_over: bool) 
             sink=sink,
             command=session.command,
             watch=True,
-            schedule=changed,
+            sets=changed,
         )
 
     return drive(session, url, start)

@@ -37,7 +37,7 @@ def user_frame(traceback: str) -> str:
     return f"{frame['file'].rpartition('/')[2]}:{frame['line']} in {frame['name']}"
 
 
-def fingerprint(kind: str, message: str, frame: str) -> str:
+def cause_of(kind: str, message: str, frame: str) -> str:
     """Equal for equal kinds, equal masked messages and equal frames."""
     text = "\0".join((kind, mask(message), frame))
     return hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=8).hexdigest()
