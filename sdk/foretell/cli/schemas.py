@@ -162,8 +162,13 @@ _BODIES: Mapping[str, Schema] = {
         deep=FLAG,
         clean=FLAG,
         exit_code=INTEGER,
+        chunks=INTEGER,
+        done=INTEGER,
+        objects=INTEGER,
+        bytes=INTEGER,
+        chunks_damaged=array(INTEGER),
         problems=array(
-            record(chunk=optional(INTEGER), object=optional(TEXT), kind=TEXT, text=TEXT)
+            record(kind=TEXT, text=TEXT, object=TEXT, chunk=optional(INTEGER), damage=FLAG)
         ),
         requeued=INTEGER,
     ),

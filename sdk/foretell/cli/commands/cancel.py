@@ -11,6 +11,7 @@ from foretell.cli import options
 from foretell.cli.session import Session
 
 if TYPE_CHECKING:
+    from foretell.store.head import Head
     from foretell.store.objects import ObjectStore
     from foretell.store.status import Judgement
 
@@ -34,7 +35,7 @@ def command(session: Session, run: str, wait: bool) -> int:
     read_manifest(objects)
     looking = watch(objects)
     judgement = looking.settle(time.sleep)
-    requested, text = _ask(objects, judgement)
+    requested, text = _ask(objects, looking.head, judgement)
     while wait and judgement is not None and judgement.live:
         time.sleep(0.5)
         judgement = looking.look()
@@ -49,15 +50,15 @@ def command(session: Session, run: str, wait: bool) -> int:
     return 0
 
 
-def _ask(objects: ObjectStore, judgement: Judgement | None) -> tuple[bool, str]:
+def _ask(objects: ObjectStore, head: Head | None, judgement: Judgement | None) -> tuple[bool, str]:
     """Leave the request where there is somebody to read it."""
     from foretell.store import control
 
-    if judgement is None:
+    if judgement is None or head is None:
         return False, "nothing to cancel: the run has not started"
     if not judgement.live:
         what = judgement.state.value if judgement.state.ended else "lost, no driver is at work"
         return False, f"nothing to cancel: the run is {what}"
-    if control.request(objects, control.CANCEL, "sdk cancel"):
+    if control.request(objects, control.CANCEL, head.epoch, "sdk cancel"):
         return True, "asked the driver to drain and stop; the run can be resumed"
     return True, "the driver has already been asked"
