@@ -10,6 +10,7 @@ import asyncio
 import importlib
 import logging
 import queue
+import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -51,10 +52,9 @@ class WorkerJoined:
 
 @dataclass(frozen=True, slots=True)
 class WorkerLeft:
-    """A worker is gone for the scheduler. ``exit_code`` where its nanny told us."""
+    """A worker is gone for the scheduler."""
 
     address: str
-    exit_code: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +196,13 @@ class Cluster:
         if futures and self._client.status == "running":
             self._client.cancel(futures)
 
+    def exit_code(self, address: str) -> int | None:
+        """How a worker process we started ended; its nanny knows a moment after the scheduler."""
+        until = time.monotonic() + (0.5 if self.kind == "local" else 0.0)
+        while address not in _EXITS and time.monotonic() < until:
+            time.sleep(0.005)
+        return _EXITS.pop(address, None)
+
     def alive(self) -> bool:
         """Whether the connection to the scheduler stands."""
         return bool(self._client.status == "running")
@@ -262,7 +269,7 @@ class Cluster:
             return
         if message.get("action") == "remove-worker":
             address = str(message["worker"])
-            self.inbox.put(WorkerLeft(address, _EXITS.pop(address, None)))
+            self.inbox.put(WorkerLeft(address))
         elif message.get("action") == "add-worker":
             self.inbox.put(WorkerJoined(str(message["worker"])))
 

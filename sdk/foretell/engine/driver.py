@@ -12,7 +12,7 @@ import queue
 import socket
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from foretell.engine import blame
@@ -22,6 +22,7 @@ from foretell.engine.crew import Attempt, Crew, Seat
 from foretell.engine.limits import Limits
 from foretell.engine.messages import ChunkReport, ChunkWork, Trouble
 from foretell.engine.outcome import Settler
+from foretell.engine.placement import Placement
 from foretell.engine.queue import WorkQueue
 from foretell.engine.recorder import Recorder
 from foretell.engine.stopping import Signalled, Stop, on_signal
@@ -65,6 +66,7 @@ class Driver:
         plan: The plan.
         queue: Which chunks are left.
         cluster, crew, limits: The workers.
+        placement: The services on them.
         recorder: What is written down.
         settings: Resolved schedule.
         inbox: Where the cluster, signals and requests arrive.
@@ -78,6 +80,7 @@ class Driver:
         cluster: Cluster,
         crew: Crew,
         limits: Limits,
+        placement: Placement,
         recorder: Recorder,
         settings: Settings,
         inbox: queue.Queue[Any],
@@ -88,6 +91,7 @@ class Driver:
         self.cluster = cluster
         self.crew = crew
         self.limits = limits
+        self.placement = placement
         self.recorder = recorder
         self.settings = settings
         self.inbox = inbox
@@ -170,8 +174,8 @@ class Driver:
                 self._task_ended(event)
             case WorkerJoined(address):
                 self.crew.joined(address)
-            case WorkerLeft(address, exit_code):
-                self._worker_left(address, exit_code)
+            case WorkerLeft(address):
+                self._worker_left(address)
             case Answered(what="install"):
                 self._installed(event)
             case Answered(what="renew"):
@@ -196,7 +200,7 @@ class Driver:
     # -- giving out work -------------------------------------------------------------------
 
     def _dispatch(self) -> None:
-        if self.stop is not None:
+        if self.stop is not None or not (self.placement.ready or self._pace):
             return
         chosen: list[tuple[Seat, Attempt]] = []
         now = time.monotonic()
@@ -238,20 +242,18 @@ class Driver:
 
     def _attempt(self, seat: Seat, chunks: list[int], *, alone: bool) -> Attempt:
         table = self.recorder.ledger.table
-        works = []
+        works: list[ChunkWork] = []
         for chunk in chunks:
             retry = self._keeps_good_rows(chunk)
             works.append(
                 ChunkWork(
                     chunk=chunk,
                     attempt=self.work.number(chunk),
-                    turn=seat.turns + len(works),
                     retry=retry,
                     sizes=tuple(table.sizes[chunk].tolist()) if retry else (),
                     crcs=tuple(table.crcs[chunk].tolist()) if retry else (),
                 )
             )
-        seat.turns += len(works)
         return Attempt(f"{self.crew.job.run}-{next(self._keys)}", tuple(works), alone)
 
     def _keeps_good_rows(self, chunk: int) -> bool:
@@ -277,6 +279,10 @@ class Driver:
                 self._give_back(attempt)
             return
         for seat, attempt in chosen:
+            attempt.works = tuple(
+                replace(work, turn=seat.turns + at) for at, work in enumerate(attempt.works)
+            )
+            seat.turns += len(attempt.works)
             for member, key in zip(seat.members, self.crew.keys(seat, attempt), strict=True):
                 self.cluster.submit(
                     key, member.address, run_chunks, self.crew.job.run, attempt.works
@@ -289,6 +295,9 @@ class Driver:
     # -- results ---------------------------------------------------------------------------
 
     def _task_ended(self, event: TaskEnded) -> None:
+        if self.placement.ended(event):
+            self.crew.renew_due(draining=self.stop is not None, force=True)
+            return
         seat = self.crew.seat_of(event.address)
         key, _, rank = event.key.rpartition("-")
         attempt = None if seat is None else seat.tasks.get(key)
@@ -379,8 +388,9 @@ class Driver:
         for address in addresses:
             self.crew.joined(address)
 
-    def _worker_left(self, address: str, exit_code: int | None) -> None:
+    def _worker_left(self, address: str) -> None:
         lost = self.crew.left(address)
+        self.placement.left(address)
         self._doubts.pop(address, None)
         if lost is None:
             return
@@ -390,6 +400,7 @@ class Driver:
             self.cluster.cancel(self.crew.keys(seat, attempt))
         proven = blame.make_sure_dead(member, self.host)
         stamps, output = blame.read_remains(member) if proven else ([], "")
+        exit_code = self.cluster.exit_code(address)
         verdict = blame.judge(member, stamps, held, exit_code, output)
         if held or exit_code:
             self.recorder.say("WARN", f"{address}: {verdict.trouble.message}")
@@ -440,6 +451,7 @@ class Driver:
         now = time.monotonic()
         self.crew.renew_due(draining=self.stop is not None)
         self.limits.check()
+        self.placement.keep(self.crew)
         for due, chunks in [item for item in self._limbo if item[0] <= now]:
             self._limbo.remove((due, chunks))
             for chunk in chunks:

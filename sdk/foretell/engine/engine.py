@@ -17,6 +17,7 @@ from foretell.engine.crew import Crew
 from foretell.engine.driver import Driver, Settings
 from foretell.engine.limits import Limits
 from foretell.engine.messages import Trouble, WorkerJob
+from foretell.engine.placement import Placement
 from foretell.engine.probe import ProbeReport, ProbeRequest, probe
 from foretell.engine.queue import WorkQueue
 from foretell.engine.recorder import Recorder
@@ -61,6 +62,7 @@ class Engine:
         self.inbox = inbox
         self.cluster = Cluster(schedule, threads, cpu_threads, inbox)
         self._crew: Crew | None = None
+        self._placement: Placement | None = None
         self.load_seconds: float | None = None
         self.devices: tuple[str, ...] = ()
 
@@ -84,6 +86,9 @@ class Engine:
         """
         self._crew = crew = Crew(self.cluster, job, group_size, 0)
         self._await_seats(crew, 1)
+        placement = self._place(job, crew)
+        self._until(crew, lambda event: placement.ready)
+        crew.renew_due(draining=False, force=True)
         seat = next(seat for seat in crew.seats if seat.ready)
         for member in seat.members:
             key = f"{job.run}-probe-{member.rank}"
@@ -109,6 +114,15 @@ class Engine:
         reports: list[RehearsalReport] = self._collect(crew, len(seats), RehearsalReport)
         return reports
 
+    def _place(self, job: WorkerJob, crew: Crew) -> Placement:
+        """The services of the run; those of the dry batch live on."""
+        if self._placement is None:
+            self._placement = Placement(
+                self.cluster, job.services, job.run, job.base_dir, job.workers, lambda *_: None
+            )
+        crew.routes = self._placement.routes
+        return self._placement
+
     def _await_seats(self, crew: Crew, count: int) -> None:
         self._until(crew, lambda event: sum(seat.ready for seat in crew.seats) >= count)
 
@@ -130,6 +144,8 @@ class Engine:
             if time.monotonic() > deadline:
                 raise LoadError(f"no worker answered within {PROBE_WAIT:.0f} s", slug="dry-batch")
             crew.renew_due(draining=False)
+            if self._placement is not None:
+                self._placement.keep(crew)
             try:
                 event = self.inbox.get(timeout=0.5)
             except queue.Empty:
@@ -137,8 +153,10 @@ class Engine:
             match event:
                 case WorkerJoined(address):
                     crew.joined(address)
-                case WorkerLeft(address, exit_code):
-                    self._died(crew, address, exit_code)
+                case WorkerLeft(address):
+                    self._died(crew, address)
+                case TaskEnded() if self._placement is not None and self._placement.ended(event):
+                    continue
                 case Answered(what="install", error=error) if error:
                     raise _unprepared(error)
                 case Answered(what="install"):
@@ -150,13 +168,13 @@ class Engine:
             if finished(event):
                 return
 
-    def _died(self, crew: Crew, address: str, exit_code: int | None) -> None:
+    def _died(self, crew: Crew, address: str) -> None:
         lost = crew.left(address)
         if lost is None:
             return
         _, member = lost
         _, output = blame.read_remains(member)
-        verdict = blame.judge(member, [], (), exit_code, output)
+        verdict = blame.judge(member, [], (), self.cluster.exit_code(address), output)
         raise LoadError(
             "the worker died in the dry batch, before anything was predicted",
             facts=[("cause", verdict.trouble.message), ("printed", _last_lines(output))],
@@ -178,6 +196,8 @@ class Engine:
     ) -> Stop | None:
         """Run the session's chunks; None when all of them ended."""
         crew = Crew(self.cluster, job, plan.group_size, first_worker)
+        placement = self._place(job, crew)
+        placement.say = recorder.say
         if self._crew is not None:
             crew.take_over(self._crew)
         self._crew = crew
@@ -191,7 +211,16 @@ class Engine:
         )
         limits.typical = lambda: recorder.rates.rates(0).chunk_p95
         driver = Driver(
-            plan, work, self.cluster, crew, limits, recorder, settings, self.inbox, cancelled
+            plan,
+            work,
+            self.cluster,
+            crew,
+            limits,
+            placement,
+            recorder,
+            settings,
+            self.inbox,
+            cancelled,
         )
         return driver.run()
 

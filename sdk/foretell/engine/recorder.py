@@ -104,7 +104,7 @@ class Recorder:
         self._sink = sink
         self._observe = observe
         self._pending = _Pending()
-        self._kinds: Counter[str] = Counter(self.failures.kinds)
+        self._kinds: Counter[str] = Counter(self.failures.kinds())
         self.extra: Mapping[str, Any] = {}
 
     # -- what happened ---------------------------------------------------------------------
@@ -196,14 +196,14 @@ class Recorder:
             traceback=trouble.traceback,
             chunk=chunk,
             attempt=attempt,
-            worker=worker,
+            worker=worker_name(worker),
             rows=trouble.rows,
             total=trouble.total,
         )
 
     def log(self, level: str, worker: int, message: str) -> None:
         """A line for the run's log."""
-        self.log_writer.add(time.time(), level, worker, message)
+        self.log_writer.add(time.time(), level, worker_name(worker), message)
 
     def say(self, level: str, message: str) -> None:
         """A line for the log and for whoever watches the command."""
@@ -286,7 +286,7 @@ class Recorder:
             resumed_chunks=facts.resumed,
             rates=self.rates.rates(left),
             last_segment=self.ledger.last_segment,
-            fold=self.ledger.last_fold,
+            fold=self.ledger.newest_fold,
             last_failure=self.failures.last_segment,
             last_log=self.log_writer.last_segment,
             failure_kinds=dict(self._kinds.most_common(10)),
@@ -302,6 +302,11 @@ class Recorder:
         head = self._heads.write(head)
         self._sink.head(head)
         return head
+
+
+def worker_name(index: int) -> str:
+    """How log and failures call a worker: ``w07``; the driver is ``run``."""
+    return f"w{index:02d}" if index >= 0 else "run"
 
 
 def _short(trouble: Trouble) -> str:

@@ -176,7 +176,8 @@ class Caller:
                 raise _late(name, method, deadline)
             generation = route.generation
             try:
-                return self._send(route, name, method, arrays, until)
+                result: Arrays = self._send(route, name, method, arrays, until)
+                return result
             except TimeoutError:
                 raise _late(name, method, deadline) from None
             except (OSError, ServiceLost) as error:

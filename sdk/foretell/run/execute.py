@@ -186,7 +186,9 @@ def _failed_chunks(
     lossy = (table.state == ChunkState.DONE) & (table.quarantined > 0)
     failed = set(np.flatnonzero(gone | lossy).tolist())
     if kind is not None:
-        failed &= {failure.chunk for failure in read_failures(objects) if failure.kind == kind}
+        failed &= {
+            c for failure in read_failures(objects) if failure.kind == kind for c in failure.chunks
+        }
     if chunks is None:
         return sorted(failed)
     wrong = [chunk for chunk in chunks if chunk not in failed]

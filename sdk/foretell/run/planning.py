@@ -121,6 +121,7 @@ def worker_job(
         board=str(cache_dir() / "boards") if sizing.ours else "",
         local=sizing.ours and not sizing.inside,
         settings={"driver_pid": str(os.getpid())},
+        services=tuple(prepared.deployer.services()),
     )
 
 

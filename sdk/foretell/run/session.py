@@ -105,7 +105,7 @@ class Session:
         )
         self.writer.create(self.plan.writer_plan())
         self.writer.open(self.plan.writer_plan())
-        control.clear(self.objects)
+        control.clear(self.objects, self.ledger.epoch)
         self.work = self._queue()
         self.recorder = self._recorder()
 
@@ -222,7 +222,7 @@ class Session:
         )
 
     def _cancelled(self) -> bool:
-        return control.requested(self.objects, control.CANCEL)
+        return control.requested(self.objects, control.CANCEL, self.ledger.epoch)
 
     # -- finishing -------------------------------------------------------------------------
 

@@ -25,7 +25,7 @@ _ALIASES = {"warn": "warning", "critical": "error"}
 @click.option("-n", "--lines", default=40, show_default=True, type=click.IntRange(0),
               help="How many of the newest lines; 0 for all there are.")  # fmt: skip
 @click.option("--level", type=click.Choice(LEVELS), default="debug", help="This level and above.")
-@click.option("--worker", type=int, metavar="N", help="Only this worker; -1 is the driver.")
+@click.option("--worker", metavar="NAME", help="Only this worker, w07; run is the driver.")
 @click.option("--grep", metavar="REGEX", help="Only lines this expression matches.")
 @click.option("-f", "--follow", is_flag=True, help="Go on until the run ends.")
 @options.common
@@ -35,7 +35,7 @@ def command(
     run: str,
     lines: int,
     level: str,
-    worker: int | None,
+    worker: str | None,
     grep: str | None,
     follow: bool,
 ) -> int:
@@ -66,7 +66,7 @@ def command(
     return 0
 
 
-def _filter(level: str, worker: int | None, grep: str | None) -> Callable[[LogLine], bool]:
+def _filter(level: str, worker: str | None, grep: str | None) -> Callable[[LogLine], bool]:
     from foretell.errors import UsageError
 
     least = LEVELS.index(level)
@@ -95,7 +95,7 @@ def shown(line: LogLine) -> str:
     """One line as people read it."""
     from foretell.cli.progress.words import clock
 
-    who = "run" if line.worker < 0 else f"w{line.worker:02d}"
+    who = line.worker
     return f"{clock(line.time)} {who} {line.level.upper():<7} {line.message}"
 
 
