@@ -4,6 +4,7 @@ from types import SimpleNamespace
 import pytest
 from foretell.abc.options import (
     DeployerOptions,
+    Options,
     PredictorOptions,
     SourceOptions,
     WriterOptions,
@@ -18,7 +19,7 @@ class TileOptions(SourceOptions):
     array: str | None = Field(default=None, description="Which array of the store.")
 
 
-KINDS = {
+KINDS: dict[str, dict[str, type[Options]]] = {
     "source": {"zarr": TileOptions, "npy": SourceOptions, "jsonl": SourceOptions},
     "predictor": {"callable": PredictorOptions, "torch": PredictorOptions},
     "deployer": {"local": DeployerOptions, "torch": DeployerOptions},

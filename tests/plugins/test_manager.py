@@ -1,3 +1,4 @@
+import importlib
 import os
 import subprocess
 import sys
@@ -200,9 +201,7 @@ def test_a_plugin_may_specify_hooks_of_its_own(site):
     )
     site.install("foretell-target", "target = target_plugin")
     plugins = load_plugins({})
-    import target_hooks
-
-    plugins.manager.add_hookspecs(target_hooks)
+    plugins.manager.add_hookspecs(importlib.import_module("target_hooks"))
     assert plugins.manager.hook.register_targets() == [["chip"]]
 
 

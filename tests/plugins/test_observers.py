@@ -1,7 +1,7 @@
 import pytest
 from foretell.events import ChunkFailed, ChunkFinished, RunFinished, RunPlanned, RunStarted
 from foretell.hookspecs import hookimpl
-from foretell.plugins import load_plugins
+from foretell.plugins import Broken, load_plugins
 from foretell.plugins.observers import HOOKS
 
 EVENTS = {
@@ -52,7 +52,7 @@ class Clumsy(Scribe):
 
 def tell(*observers):
     plugins = load_plugins({"FORETELL_DISABLE_PLUGINS": "1"}, extra=observers)
-    reports = []
+    reports: list[Broken] = []
     told = plugins.observers(reports.append)
     for name in HOOKS:
         getattr(told, name)(EVENTS[name])

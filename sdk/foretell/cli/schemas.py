@@ -155,7 +155,7 @@ _BODIES: Mapping[str, Schema] = {
     ),
     "failures": record(run=TEXT, groups=array(_FAILURE)),
     "logs": record(
-        run=TEXT, lines=array(record(time=NUMBER, level=TEXT, worker=INTEGER, message=TEXT))
+        run=TEXT, lines=array(record(time=NUMBER, level=TEXT, worker=TEXT, message=TEXT))
     ),
     "verify": record(
         run=TEXT,
