@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import foretell
 import numpy as np
 import pytest
-
-import foretell
 
 FAKES = Path(__file__).parents[1] / "fakes"
 

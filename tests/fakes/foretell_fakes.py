@@ -16,12 +16,11 @@ import time
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-import numpy as np
-from pydantic import Field
-
 import foretell
+import numpy as np
 from foretell.abc import DeployContext, Deployer, DeployerOptions, Deployment, Predictor
 from foretell.types import Batch, ServiceSpec
+from pydantic import Field
 
 
 class Calling(Deployment):

@@ -344,7 +344,7 @@ def _thread_environment(threads: int) -> dict[str, Any]:
         "distributed.nanny.pre-spawn-environ": {
             "MALLOC_TRIM_THRESHOLD_": 65536,
             "DASK_LOGGING__DISTRIBUTED": "critical",
-            **{name: threads for name in names},
+            **dict.fromkeys(names, threads),
         }
     }
 

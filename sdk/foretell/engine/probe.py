@@ -161,7 +161,8 @@ class _Probe:
         if result.failures:
             cause = next(iter(result.failures.values()))
             self.warnings.append(
-                f"{len(result.failures)} rows of the dry batch fail: {type(cause).__name__}: {cause}"
+                f"{len(result.failures)} rows of the dry batch fail: "
+                f"{type(cause).__name__}: {cause}"
             )
         return result.pieces[0][1]
 
