@@ -107,7 +107,9 @@ def test_cancel_leaves_a_request_for_a_live_driver_only(sdk, finished):
 def test_show(sdk, finished):
     result = sdk("show", finished)
     assert result.lines[0] == f"{finished}   zarr   10 rows in 3 chunks, 3 done"
-    assert any(line.split() == ["length", "int32", "(10,)", "(4,)", "sample"] for line in result.lines)
+    assert any(
+        line.split() == ["length", "int32", "(10,)", "(4,)", "sample"] for line in result.lines
+    )
     assert f"  xarray.open_datatree('{finished}', engine=\"zarr\")" in result.lines
     data = sdk("show", finished, "--json").document("show")
     assert [array["name"] for array in data["arrays"]] == ["deep/half", "length", "valid"]
@@ -153,7 +155,9 @@ def test_nothing_failed(sdk, finished):
 def test_verify_finds_a_flipped_byte_and_requeue_heals(sdk, finished):
     clean = sdk("verify", finished, "--deep", "--json").document("verify")
     assert (clean["clean"], clean["done"], clean["problems"]) == (True, 3, [])
-    shard = next(p for p in sorted((finished / "length").rglob("*")) if p.is_file() and "json" not in p.name)
+    shard = next(
+        p for p in sorted((finished / "length").rglob("*")) if p.is_file() and "json" not in p.name
+    )
     good = shard.read_bytes()
     shard.write_bytes(good[:-1] + bytes([good[-1] ^ 1]))
     result = sdk("verify", finished)
@@ -161,7 +165,10 @@ def test_verify_finds_a_flipped_byte_and_requeue_heals(sdk, finished):
     assert f"sdk verify {finished} --requeue" in result.out
     data = sdk("verify", finished, "--requeue", "--json").document("verify")
     assert (data["exit_code"], data["requeued"]) == (3, 1)
-    assert json.loads((finished / "zarr.json").read_text())["attributes"]["foretell"]["complete"] is False
+    assert (
+        json.loads((finished / "zarr.json").read_text())["attributes"]["foretell"]["complete"]
+        is False
+    )
     status = sdk("status", finished, "--json", "--exit-code")
     assert status.code == 75
     assert status.document("status")["totals"]["damaged"] == 1

@@ -184,7 +184,13 @@ def test_quiet_tells_errors_only(make_head):
 
 @pytest.mark.parametrize(
     ("share", "shown"),
-    [(0, "──────────"), (0.5, "━━━━━─────"), (0.55, "━━━━━╸────"), (1, "━━━━━━━━━━"), (9, "━" * 10)],
+    [
+        (0, "──────────"),
+        (0.5, "━━━━━─────"),
+        (0.55, "━━━━━╸────"),
+        (1, "━━━━━━━━━━"),
+        (9, "━" * 10),
+    ],
 )
 def test_the_bar(share, shown):
     assert bar(share, 10) == shown

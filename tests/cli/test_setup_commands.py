@@ -178,8 +178,7 @@ def test_set_takes_key_and_value(sdk, text):
     result = sdk("config", "show", "--set", text)
     assert result.code == 2
     assert result.err == (
-        "error[usage]: --set takes KEY=VALUE\n"
-        f"  got   {text}\n".rstrip()
+        f"error[usage]: --set takes KEY=VALUE\n  got   {text}\n".rstrip()
         + "\n  try   --set schedule.workers=4      for example\n"
     )
 
