@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import dask
-from distributed import Client, Future, KilledWorker, LocalCluster, Nanny
+from distributed import Client, Future, KilledWorker, LocalCluster, Nanny, Worker
 
 from foretell.config.schedule import ScheduleOptions
 from foretell.engine import tasks
@@ -27,6 +27,9 @@ from foretell.types import GroupInfo
 
 _SETTINGS: dict[str, Any] = {
     "distributed.admin.large-graph-warning-threshold": "1GB",
+    # A cluster gives a nanny up for good when its worker is not back after 15 s, which a busy
+    # machine needs to start a process.
+    "distributed.deploy.lost-worker-timeout": "1000 days",
     "distributed.scheduler.allowed-failures": 0,
     "distributed.scheduler.work-stealing": False,
     "distributed.scheduler.worker-ttl": None,
@@ -38,6 +41,9 @@ _SETTINGS: dict[str, Any] = {
     "distributed.worker.profile.enabled": False,
 }
 """Our own attempts and limits rule, so Dask's second guesses are off where we start the cluster."""
+
+_STATUS_PAGES: dict[str, Any] = {"dashboard": False, "dashboard_address": "127.0.0.1:0"}
+"""Dask serves them whether asked to or not: at least to nobody else, and on a port of their own."""
 
 CALL_TIMEOUT = 20.0
 """Seconds after which a control call to one worker counts as unanswered."""
@@ -97,6 +103,13 @@ class ReportingNanny(Nanny):  # type: ignore[misc]  # distributed ships no types
         if self.worker_address:
             _EXITS[str(self.worker_address)] = exitcode
         await super()._on_worker_exit(exitcode)
+
+
+class InsideWorker(Worker):  # type: ignore[misc]  # distributed ships no types
+    """A worker inside this process, whose status pages stay on this machine."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options | _STATUS_PAGES)
 
 
 class Cluster:
@@ -304,7 +317,8 @@ def _start(schedule: ScheduleOptions, kind: str, threads: int) -> Any:
             n_workers=1,
             threads_per_worker=threads,
             processes=False,
-            dashboard_address=None,
+            worker_class=InsideWorker,
+            scheduler_kwargs=_STATUS_PAGES,
             memory_limit=0,
             silence_logs=False,
         )
@@ -313,7 +327,7 @@ def _start(schedule: ScheduleOptions, kind: str, threads: int) -> Any:
         threads_per_worker=threads,
         processes=True,
         host="127.0.0.1",
-        dashboard_address=None,
+        scheduler_kwargs=_STATUS_PAGES,
         memory_limit=0,
         worker_class=ReportingNanny,
         silence_logs=False,
