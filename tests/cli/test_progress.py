@@ -21,7 +21,7 @@ def at(make_head, percent, seconds, **changes):
 
 
 def plain(*heads, notes=()):
-    lines = []
+    lines: list[str] = []
     sink = PlainProgress(
         lines.append, lambda level, text: lines.append(f"{level}: {text}"), "r.zarr", "sdk status r"
     )
@@ -163,7 +163,7 @@ def test_no_run_gets_more_than_the_bound(make_head, events, ends):
 
 
 def test_json_lines_carry_the_head(make_head):
-    lines = []
+    lines: list[str] = []
     sink = JsonProgress(lines.append, "r.zarr")
     sink.head(make_head(rates=Rates(rows_per_second=float("nan"))))
     sink.note("WARN", "x")
@@ -184,7 +184,13 @@ def test_quiet_tells_errors_only(make_head):
 
 @pytest.mark.parametrize(
     ("share", "shown"),
-    [(0, "──────────"), (0.5, "━━━━━─────"), (0.55, "━━━━━╸────"), (1, "━━━━━━━━━━"), (9, "━" * 10)],
+    [
+        (0, "──────────"),
+        (0.5, "━━━━━─────"),
+        (0.55, "━━━━━╸────"),
+        (1, "━━━━━━━━━━"),
+        (9, "━" * 10),
+    ],
 )
 def test_the_bar(share, shown):
     assert bar(share, 10) == shown

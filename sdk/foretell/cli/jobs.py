@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from foretell.cli.parts import plugins
-from foretell.config.layers import parse_literal
 from foretell.config.load import DEFAULT, Job, Typed, load_job
 from foretell.errors import ForetellError, UsageError
 
@@ -36,22 +35,20 @@ def parse_sets(sets: Sequence[str]) -> dict[str, Typed]:
 
 
 def parse_schedule_sets(sets: Sequence[str]) -> dict[str, Any]:
-    """``--set`` of commands that continue a run: names in ``[schedule]`` to values.
+    """``--set`` of commands that continue a run: only ``[schedule]`` may change.
 
     Raises:
         UsageError: another section, because it belongs to the run's fingerprint.
     """
-    changed = {}
-    for key, typed in parse_sets(sets).items():
-        section, _, name = key.partition(".")
-        if section != "schedule" or not name:
+    parsed = parse_sets(sets)
+    for key in parsed:
+        if key.partition(".")[0] != "schedule":
             raise UsageError(
                 f"{key} cannot change in a run that was begun",
                 facts=[("allowed", "settings of [schedule]")],
                 tries=[("sdk predict … --output …", "a run of its own with this setting")],
             )
-        changed[name] = parse_literal(typed.text)
-    return changed
+    return {**parsed}
 
 
 def job_of(job_file: str | None, sets: Sequence[str], short: Mapping[str, str | None]) -> Job:

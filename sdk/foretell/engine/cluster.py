@@ -281,6 +281,15 @@ def _kind(schedule: ScheduleOptions) -> str:
     return "joined" if "://" in schedule.cluster else "class"
 
 
+# Dask's HTTP servers cannot be left out: ``dashboard_address=None`` means port 8787, and inside one
+# process every interface. So: no dashboard on them, loopback, and a port nobody else has.
+_LOOPBACK: dict[str, Any] = {
+    "dashboard_address": "127.0.0.1:0",
+    "worker_dashboard_address": "127.0.0.1:0",
+    "scheduler_kwargs": {"dashboard": False},
+}
+
+
 def _start(schedule: ScheduleOptions, kind: str, threads: int) -> Any:
     if kind == "joined":
         return None
@@ -291,7 +300,7 @@ def _start(schedule: ScheduleOptions, kind: str, threads: int) -> Any:
             n_workers=1,
             threads_per_worker=threads,
             processes=False,
-            dashboard_address=None,
+            **_LOOPBACK,
             memory_limit=0,
             silence_logs=False,
         )
@@ -300,7 +309,7 @@ def _start(schedule: ScheduleOptions, kind: str, threads: int) -> Any:
         threads_per_worker=threads,
         processes=True,
         host="127.0.0.1",
-        dashboard_address=None,
+        **_LOOPBACK,
         memory_limit=0,
         worker_class=ReportingNanny,
         silence_logs=False,
