@@ -16,8 +16,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from foretell.engine import blame
-from foretell.engine.cluster import Answered, Cluster, SchedulerLost, TaskEnded
-from foretell.engine.cluster import WorkerJoined, WorkerLeft
+from foretell.engine.cluster import (
+    Answered,
+    Cluster,
+    SchedulerLost,
+    TaskEnded,
+    WorkerJoined,
+    WorkerLeft,
+)
 from foretell.engine.crew import Attempt, Crew, Seat
 from foretell.engine.limits import Limits
 from foretell.engine.messages import ChunkReport, ChunkWork, Trouble

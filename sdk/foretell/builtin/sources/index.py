@@ -27,13 +27,13 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import numpy as np
 
 from foretell.builtin.sources.files import DataFile
 from foretell.builtin.sources.guard import Guard
-from foretell.builtin.sources.scan import LineScanner
+from foretell.builtin.sources.scan import Found, LineScanner
 from foretell.paths import cache_dir
 
 _MAGIC = b"FTROWS01"
@@ -169,9 +169,9 @@ def _build(
     path: Path,
     digest: bytes,
 ) -> RowIndex:
-    with _output(path) as (out, publish):
+    with _output(path) as (out, publish), tempfile.SpooledTemporaryFile(2**20) as jumps:
         out.write(bytes(_HEADER.size))
-        builder = _Builder(files, scanner, skip, out)
+        builder = _Builder(files, scanner, skip, out, jumps)
         for number in range(len(files)):
             builder.add(number)
             check(number)
@@ -208,11 +208,16 @@ class _Builder:
     """Writes the sections of an index while files go by."""
 
     def __init__(
-        self, files: Sequence[DataFile], scanner: NewScanner, skip: int, out: IO[bytes]
+        self,
+        files: Sequence[DataFile],
+        scanner: NewScanner,
+        skip: int,
+        out: IO[bytes],
+        jumps: IO[bytes],
     ) -> None:
-        self._files, self._scanner, self._skip, self._out = files, scanner, skip, out
+        self._files, self._scanner, self._skip = files, scanner, skip
+        self._out, self._jumps = out, jumps
         self._guard = Guard(files)
-        self._jumps: IO[Any] = tempfile.SpooledTemporaryFile(2**20)  # noqa: SIM115 - closed by finish
         self._first_row, self._first_jump, self._open_quote = [0], [0], [0] * len(files)
 
     def add(self, number: int) -> None:
@@ -234,7 +239,7 @@ class _Builder:
         self._first_row.append(self._first_row[-1] + max(rows, 0))
         self._first_jump.append(self._first_jump[-1] + jumps)
 
-    def _scan(self, number: int, handle: int) -> Iterator[Any]:
+    def _scan(self, number: int, handle: int) -> Iterator[Found]:
         begin = len(_BOM) if os.pread(handle, len(_BOM), 0) == _BOM else 0
         scanner, size = self._scanner(begin), self._files[number].size
         at = begin
@@ -249,12 +254,11 @@ class _Builder:
     def finish(self, digest: bytes) -> None:
         """Write the other sections, then the header that makes it an index."""
         count = self._first_jump[-1]
-        with self._jumps as spool:
-            for column in (0, 1):
-                spool.seek(0)
-                while pairs := spool.read(16 * 65536):
-                    column_of = np.frombuffer(pairs, dtype=_U64).reshape(-1, 2)[:, column]
-                    self._out.write(column_of.tobytes())
+        for column in (0, 1):
+            self._jumps.seek(0)
+            while pairs := self._jumps.read(16 * 65536):
+                one = np.frombuffer(pairs, dtype=_U64).reshape(-1, 2)[:, column]
+                self._out.write(one.tobytes())
         for section in (self._first_row, self._first_jump, self._open_quote):
             self._out.write(np.array(section, dtype=_U64).tobytes())
         self._out.seek(0)
