@@ -48,6 +48,25 @@ def test_what_trouble_a_setting_made_says_where_it_was_given(sdk, here, finished
     assert not (here / "new.zarr").exists()
 
 
+def test_a_run_that_failed_says_why_once(sdk, finished_once, here):
+    shutil.copytree(
+        finished_once / "partial", here / "job", ignore=shutil.ignore_patterns("*.zarr")
+    )
+    result = sdk("predict", "job/job.toml", "--set", "schedule.max_failed=0")
+    assert result.code == 7
+    [told] = [line for line in result.err.splitlines() if line.startswith("error[")]
+    assert told.startswith("error[budget]: ")
+    assert "failed job/run.zarr   6 of 10 rows (60.0 %)" in result.err
+    assert sdk("status", "job/run.zarr", "--exit-code").code == 7
+
+
+def test_an_output_that_is_a_file_is_blamed_on_the_output(sdk, finished, monkeypatch):
+    monkeypatch.chdir(finished.parent)
+    result = sdk("predict", "--output", "data.jsonl")
+    assert result.code in (5, 7)
+    assert "writer.path (--output)" in result.err
+
+
 def test_status(sdk, finished):
     result = sdk("status", finished)
     assert result.code == 0
@@ -231,7 +250,7 @@ def test_runs(sdk, finished, partial, here):
     result = sdk("runs")
     assert [line.split()[:3] for line in result.lines] == [
         ["good/run.zarr", "done", "100.0"],
-        ["partial/run.zarr", "partial", "100.0"],
+        ["partial/run.zarr", "partial", "90.0"],
     ]
     data = sdk("runs", "--json").document("runs")
     assert [run["rows"] for run in data["runs"]] == [10, 10]

@@ -8,7 +8,7 @@ from typing import Any
 
 from foretell.cli.parts import plugins
 from foretell.config.load import DEFAULT, Job, Typed, load_job
-from foretell.errors import ForetellError, UsageError
+from foretell.errors import ForetellError, StorageError, StoreError, UsageError
 
 DEFAULT_FILE = "job.toml"
 
@@ -98,7 +98,9 @@ def with_origin(error: ForetellError, job: Job) -> ForetellError:
     The parts of a run know their settings, but not who typed them.
     """
     told = "\n".join([error.message, *(text for _, text in error.facts)])
-    for key in _NAMED_IN_ERRORS:
+    stored = isinstance(error, StoreError | StorageError)
+    first = ("writer.path",) if stored else ()
+    for key in dict.fromkeys((*first, *_NAMED_IN_ERRORS)):
         section, _, name = key.partition(".")
         value = getattr(job.section(section), name, None)
         origin = job.origin(key)
