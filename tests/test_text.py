@@ -68,7 +68,8 @@ def test_what_is_shown():
 
 
 @pytest.mark.parametrize(
-    "text", ["plain", "日本語　全角", "naïve café", "Ω ≈ 3 ✓ ━╸─", "🙂", "ไทย", "a\u0301", " \u00a0x"]
+    "text",
+    ["plain", "日本語　全角", "naïve café", "Ω ≈ 3 ✓ ━╸─", "🙂", "ไทย", "a\u0301", " \u00a0x"],
 )
 def test_honest_text_stays(text):
     assert visible(text) == text

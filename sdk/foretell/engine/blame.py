@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -123,8 +124,6 @@ def make_sure_dead(member: Member, host: str) -> bool:
     if not alive(info.pid, info.pid_started):
         return True
     kill_process(info.pid)
-    try:
+    with suppress(psutil.Error):
         psutil.Process(info.pid).wait(timeout=5)
-    except psutil.Error:
-        pass
     return not alive(info.pid, info.pid_started)

@@ -102,7 +102,7 @@ def resume_run(
     watch: bool = False,
     sets: Mapping[str, Any] | None = None,
 ) -> Outcome:
-    """Continue the run at ``url`` with its stored job; ``sets`` overrides ``schedule.*``.
+    """Continue the run at ``url`` with its stored job; ``sets`` overrides settings of [schedule].
 
     Raises:
         NotARun: there is no run.
@@ -172,7 +172,7 @@ def stored_job(url: str, sets: Mapping[str, Any] | None) -> Job:
     return job_from_json(
         manifest.job,
         base_dir=manifest.base_dir,
-        sets=sets,
+        sets={"schedule": dict(sets)} if sets else None,
         resolve=known.resolve,
         default_deployer=known.default_deployer,
     )

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import foretell
 import numpy as np
-import pytest
 
-FAKES = Path(__file__).parents[1] / "fakes"
+FAKES = Path(__file__).parent / "fakes"
 
 
 @dataclass(frozen=True)
@@ -84,20 +84,43 @@ class Workbench:
     def opened(self) -> foretell.run.Run:
         return foretell.open_run(str(self.store))
 
+    def outputs(self) -> dict[str, bytes]:
+        """Every object of the store outside ``_run/``, byte for byte."""
+        return {
+            str(path.relative_to(self.store)): path.read_bytes()
+            for path in sorted(self.store.rglob("*"))
+            if path.is_file() and path.relative_to(self.store).parts[0] != "_run"
+        }
+
+    def leftovers(self) -> list[str]:
+        """What a killed writer may have left staged."""
+        stage = self.store / "_run" / "stage"
+        staged = (
+            [str(path) for path in stage.rglob("*") if path.is_file()] if stage.exists() else []
+        )
+        return staged + [str(path) for path in self.store.rglob("*.partial")]
+
+    def processes(self) -> list[int]:
+        """Processes of this folder's commands that are still alive, workers included."""
+        found = []
+        wanted = f"FORETELL_CACHE_DIR={self.folder / 'cache'}".encode()
+        for process in Path("/proc").iterdir():
+            if process.name.isdigit() and int(process.name) != os.getpid():
+                with contextlib.suppress(OSError):
+                    state = (process / "stat").read_text().rpartition(")")[2].split()[0]
+                    environment = (process / "environ").read_bytes().split(b"\0")
+                    if state != "Z" and wanted in environment:
+                        found.append(int(process.name))
+        return found
+
+    def start(self, command: Sequence[str]) -> subprocess.Popen[bytes]:
+        """Start a command and leave it running, its messages in ``messages.txt``."""
+        with open(self.folder / "messages.txt", "ab") as messages:
+            return subprocess.Popen(
+                command, cwd=self.folder, env=self.env, stdout=messages, stderr=messages
+            )
+
     def verified(self) -> None:
         """The invariants hold."""
         checked = self.sdk("verify", "--deep", str(self.store))
         assert checked.code == 0, checked.out + checked.err
-
-
-@pytest.fixture
-def bench(tmp_path: Path) -> Workbench:
-    return Workbench(tmp_path)
-
-
-@pytest.fixture
-def rows() -> Callable[[int], np.ndarray]:
-    def make(count: int, width: int = 4) -> np.ndarray:
-        return np.random.default_rng(0).normal(size=(count, width)).astype("float32")
-
-    return make
