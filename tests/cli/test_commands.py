@@ -313,3 +313,22 @@ def test_every_document_has_a_valid_schema():
 
     for name in DOCUMENTS:
         jsonschema.Draft202012Validator.check_schema(document_schema(name))
+
+
+def test_plan_tells_and_writes_nothing(sdk, finished_once, here):
+    shutil.copytree(finished_once / "good", here / "job", ignore=shutil.ignore_patterns("*.zarr"))
+    before = sorted(here.rglob("*"))
+    result = sdk("plan", "job/job.toml", "--no-probe", "--json")
+    assert result.code == 0, result.err
+    forecast = result.document("plan")["forecast"]
+    assert (forecast["rows"], forecast["chunks"], forecast["chunk_rows"]) == (10, 3, 4)
+    assert forecast["outputs"] == {"length": "int32 ()", "deep/half": "float32 ()"}
+    told = sdk("plan", "job/job.toml", "--no-probe")
+    assert any(line.split()[0] == "chunks" for line in told.lines)
+    assert [p for p in sorted(here.rglob("*")) if "__pycache__" not in p.parts] == before
+
+
+def test_plan_times_a_few_batches(sdk, finished_once, here):
+    shutil.copytree(finished_once / "good", here / "job", ignore=shutil.ignore_patterns("*.zarr"))
+    forecast = sdk("plan", "job/job.toml", "--json").document("plan")["forecast"]
+    assert 0 <= forecast["seconds_low"] <= forecast["seconds_high"]

@@ -35,20 +35,22 @@ def parse_sets(sets: Sequence[str]) -> dict[str, Typed]:
 
 
 def parse_schedule_sets(sets: Sequence[str]) -> dict[str, Any]:
-    """``--set`` of commands that continue a run: only ``[schedule]`` may change.
+    """``--set`` of commands that continue a run: names in ``[schedule]``, all that may change.
 
     Raises:
         UsageError: another section, because it belongs to the run's fingerprint.
     """
-    parsed = parse_sets(sets)
-    for key in parsed:
-        if key.partition(".")[0] != "schedule":
+    changed = {}
+    for key, value in parse_sets(sets).items():
+        section, _, name = key.partition(".")
+        if section != "schedule" or not name:
             raise UsageError(
                 f"{key} cannot change in a run that was begun",
                 facts=[("allowed", "settings of [schedule]")],
                 tries=[("sdk predict … --output …", "a run of its own with this setting")],
             )
-    return {**parsed}
+        changed[name] = value
+    return changed
 
 
 def job_of(job_file: str | None, sets: Sequence[str], short: Mapping[str, str | None]) -> Job:
