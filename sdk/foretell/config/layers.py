@@ -85,10 +85,9 @@ def from_sets(
     layer: Layer = {}
     for dotted, given in sets.items():
         origin = labels.get(dotted, default)
+        key = split_key(dotted)
         whole = isinstance(given, Mapping) and given
-        for key, leaf in (
-            _leaves(given, split_key(dotted)) if whole else [(split_key(dotted), given)]
-        ):
+        for path, leaf in _leaves(given, key) if whole else [(key, given)]:
             layer.update(_set(path, leaf, origin, base))
     return layer
 
