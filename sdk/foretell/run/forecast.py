@@ -192,6 +192,7 @@ class _Forecaster:
             open_objects(self.url),
         )
         writer.check(plan.writer_plan())
+        writer.open(plan.writer_plan())
         per_chunk = len(writer.objects(plan.chunk(0))) if plan.n_chunks else 0
         origin = self.prepared.job.origin("schedule.memory_limit")
         in_hand = chunks_in_hand(plan, self.sizing.memory_limit, origin)
