@@ -66,6 +66,7 @@ CODECS = frozenset(
 """Codecs that are decoded. ``pickle`` above all is not: it would run whatever the data says."""
 
 _LISTED = 30
+_RETRIES = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,19 +127,12 @@ def _open_remote(options: SourceOptions) -> Node:
             tries=[("credentials and endpoint", "come from the AWS_* variables")],
             slug="source-scheme",
         )
-    try:
-        from obstore.store import S3Store
-        from zarr.storage import ObjectStore
-    except ImportError as error:
-        raise LoadError(
-            "reading s3:// needs a package that is not installed",
-            facts=[("missing", str(error))],
-            tries=[("pip install 'foretell[s3]'", "")],
-        ) from error
-    plain = os.environ.get("AWS_ENDPOINT_URL", "").startswith("http://")
-    client: Any = {"allow_http": True} if plain else None
-    bucket = S3Store.from_url(f"s3://{split.netloc}/", client_options=client)
-    store: Any = ObjectStore(bucket, read_only=True)
+    from foretell.store.s3client import build
+
+    bucket = build(split.netloc, "", writing=False, retries=_RETRIES)
+    from foretell.builtin.sources.zarr_objects import BucketObjects
+
+    store = BucketObjects(bucket, read_only=True)
     return _open(store, f"s3://{split.netloc}", split.path.strip("/"), options)
 
 
