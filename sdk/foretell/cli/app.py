@@ -150,6 +150,10 @@ def run(arguments: Sequence[str] | None = None) -> int:
         result = sdk.main(args=typed, prog_name="sdk", standalone_mode=False, obj=session)
     except ForetellError as error:
         return _fail(session, error)
+    except click.exceptions.NoArgsIsHelpError as error:
+        for line in error.format_message().splitlines():
+            session.messages.line(line)
+        return Exit.USAGE
     except click.ClickException as error:
         return _fail(session, _usage_error(error), stored=False)
     except (KeyboardInterrupt, click.Abort):

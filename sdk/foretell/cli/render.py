@@ -111,10 +111,13 @@ def safe_lines(error: ForetellError) -> list[str]:
     def safe(text: str) -> str:
         return visible(redact_text(text), keep="\n")
 
+    def line(text: str) -> str:
+        return visible(redact_text(text))
+
     shown = ForetellError(
-        visible(redact_text(error.message)),
-        facts=[(visible(label), safe(text)) for label, text in error.facts],
-        tries=[(visible(action), visible(effect)) for action, effect in error.tries],
+        line(error.message),
+        facts=[(line(label), safe(text)) for label, text in error.facts],
+        tries=[(line(action), line(effect)) for action, effect in error.tries],
         slug=error.slug,
     )
     return render(shown)

@@ -155,15 +155,20 @@ _BODIES: Mapping[str, Schema] = {
     ),
     "failures": record(run=TEXT, groups=array(_FAILURE)),
     "logs": record(
-        run=TEXT, lines=array(record(time=NUMBER, level=TEXT, worker=INTEGER, message=TEXT))
+        run=TEXT, lines=array(record(time=NUMBER, level=TEXT, worker=TEXT, message=TEXT))
     ),
     "verify": record(
         run=TEXT,
         deep=FLAG,
         clean=FLAG,
         exit_code=INTEGER,
+        chunks=INTEGER,
+        done=INTEGER,
+        objects=INTEGER,
+        bytes=INTEGER,
+        chunks_damaged=array(INTEGER),
         problems=array(
-            record(chunk=optional(INTEGER), object=optional(TEXT), kind=TEXT, text=TEXT)
+            record(kind=TEXT, text=TEXT, object=TEXT, chunk=optional(INTEGER), damage=FLAG)
         ),
         requeued=INTEGER,
     ),

@@ -201,17 +201,19 @@ class BatchRunner:
         result: BatchResult,
         size: int,
     ) -> None:
-        half = max(1, size // 2)
-        self.ceiling = min(self.ceiling, half)
+        self.ceiling = min(self.ceiling, max(1, size // 2))
         result.splits += 1
-        for start in range(0, len(mask), half):
-            window = slice(start, min(start + half, len(mask)))
-            if not mask[window].any():
-                continue
-            inner = BatchResult()
-            piece = rowops.take(examples, window)
-            self._attempt(piece, rows[window], np.flatnonzero(mask[window]), budget, inner, half)
-            self._merge(result, inner, start, len(mask))
+        start = 0
+        while start < len(mask):
+            fits = self.ceiling  # may fall further while the pieces are tried
+            window = slice(start, min(start + fits, len(mask)))
+            if mask[window].any():
+                inner = BatchResult()
+                piece = rowops.take(examples, window)
+                wanted = np.flatnonzero(mask[window])
+                self._attempt(piece, rows[window], wanted, budget, inner, fits)
+                self._merge(result, inner, start, len(mask))
+            start += fits
 
     @staticmethod
     def _merge(result: BatchResult, inner: BatchResult, start: int, length: int) -> None:

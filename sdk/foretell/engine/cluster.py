@@ -42,6 +42,9 @@ _SETTINGS: dict[str, Any] = {
 CALL_TIMEOUT = 20.0
 """Seconds after which a control call to one worker counts as unanswered."""
 
+FETCH_TIMEOUT = 30.0
+"""Seconds after which the result of a finished task counts as lost."""
+
 
 @dataclass(frozen=True, slots=True)
 class WorkerJoined:
@@ -248,20 +251,30 @@ class Cluster:
         self._client.loop.add_callback(go)
 
     def _ended(self, future: Future, address: str) -> None:
-        """In a thread of the client's: fetch the (small) result and put it into the inbox."""
+        """In a thread of the client's: have the (small) result fetched, without waiting for it.
+
+        A result may be lost with its worker before it is fetched; others must not wait behind it.
+        """
         if self._closing or self._futures.pop(future.key, None) is None:
             return
         if future.status == "finished":
-            try:
-                self.inbox.put(TaskEnded(future.key, address, result=future.result(timeout=30)))
-                return
-            except Exception as error:
-                text = f"{type(error).__name__}: {error}"
-        elif future.status == "error" and not isinstance(cause := future.exception(), KilledWorker):
+            self._client.loop.add_callback(self._fetch, future, address)
+            return
+        text = str(future.status)
+        if future.status == "error" and not isinstance(cause := future.exception(), KilledWorker):
             text = f"failed: {type(cause).__name__}: {cause}"
-        else:
-            text = str(future.status)
         self.inbox.put(TaskEnded(future.key, address, error=text))
+
+    async def _fetch(self, future: Future, address: str) -> None:
+        try:
+            result = await asyncio.wait_for(
+                self._client.gather(future, asynchronous=True), FETCH_TIMEOUT
+            )
+        except (Exception, asyncio.CancelledError) as error:
+            text = f"{type(error).__name__}: {error}"
+            self.inbox.put(TaskEnded(future.key, address, error=text))
+        else:
+            self.inbox.put(TaskEnded(future.key, address, result=result))
 
     def _heard(self, event: tuple[float, Any]) -> None:
         _, message = event
@@ -331,7 +344,7 @@ def _thread_environment(threads: int) -> dict[str, Any]:
         "distributed.nanny.pre-spawn-environ": {
             "MALLOC_TRIM_THRESHOLD_": 65536,
             "DASK_LOGGING__DISTRIBUTED": "critical",
-            **{name: threads for name in names},
+            **dict.fromkeys(names, threads),
         }
     }
 

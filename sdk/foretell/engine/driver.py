@@ -16,9 +16,16 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from foretell.engine import blame
-from foretell.engine.cluster import Answered, Cluster, SchedulerLost, TaskEnded
-from foretell.engine.cluster import WorkerJoined, WorkerLeft
+from foretell.engine.cluster import (
+    Answered,
+    Cluster,
+    SchedulerLost,
+    TaskEnded,
+    WorkerJoined,
+    WorkerLeft,
+)
 from foretell.engine.crew import Attempt, Crew, Seat
+from foretell.engine.lease import RENEW_EVERY
 from foretell.engine.limits import Limits
 from foretell.engine.messages import ChunkReport, ChunkWork, Trouble
 from foretell.engine.outcome import Settler
@@ -38,6 +45,9 @@ TASK_SECONDS = 1.0
 
 MOST_CHUNKS = 4096
 """Chunks in one task at most: its receipts must stay small."""
+
+METRICS_EVERY = 5.0
+"""Seconds between the samples that are kept over time."""
 
 WORKER_WAIT = 90.0
 """Seconds a run goes on without any worker."""
@@ -103,7 +113,7 @@ class Driver:
         self._keys = itertools.count(1)
         self._drain_until = math.inf
         self._pace: float | None = None
-        self._beat = self._checked_cancel = 0.0
+        self._beat = self._checked_cancel = self._renewed = self._sampled = 0.0
         self._no_worker_since: float | None = time.monotonic()
         self._limbo: list[tuple[float, list[int]]] = []
         self._doubts: dict[str, float] = {}
@@ -449,7 +459,11 @@ class Driver:
 
     def _tick(self) -> None:
         now = time.monotonic()
-        self.crew.renew_due(draining=self.stop is not None)
+        if now - self._renewed >= RENEW_EVERY / 2:
+            # Before any lease is renewed: a driver that was taken over must let them run out.
+            self._renewed = now
+            self.recorder.ledger.check_fence()
+            self.crew.renew_due(draining=self.stop is not None)
         self.limits.check()
         self.placement.keep(self.crew)
         for due, chunks in [item for item in self._limbo if item[0] <= now]:
@@ -553,10 +567,25 @@ class Driver:
         if self.stop is not None:
             state = RunState.DRAINING
         try:
-            self.recorder.beat(state, sum(len(s.members) for s in ready), self.paused)
-            self.recorder.workers(list(self.limits.samples.values()))
+            self._listen()
+            head = self.recorder.beat(state, sum(len(s.members) for s in ready), self.paused)
+            samples = list(self.limits.samples.values())
+            self.recorder.workers(samples)
+            if now - self._sampled >= METRICS_EVERY:
+                self._sampled = now
+                self.recorder.sample(head, samples)
         except StorageError as error:
             self._pause(Trouble("StorageError", error.message, slug=error.slug))
+
+    def _listen(self) -> None:
+        """What the workers printed since the last look goes into the log."""
+        for member in self.crew.members():
+            if member.info is None or member.info.host != self.host or not member.info.output:
+                continue
+            text, member.heard = blame.printed(member.info.output, member.heard)
+            for line in text.splitlines():
+                if line.strip():
+                    self.recorder.log("PRINT", member.index, line)
 
 
 def _scheduler_lost() -> Stop:

@@ -245,6 +245,23 @@ class Recorder:
         """Write the last figures of every worker."""
         write_workers(self._objects, samples, time.time())
 
+    def sample(self, head: Head, workers: list[dict[str, Any]]) -> None:
+        """Keep the figures of now for those who look at the past."""
+        self.metrics.add(
+            {
+                "t": round(head.time, 3),
+                "epoch": head.epoch,
+                "done": head.totals.done,
+                "rows": head.totals.rows_done,
+                "bytes": head.totals.bytes_written,
+                "rate": head.rates.rows_per_second,
+                "workers": len(workers),
+                "rss": sum(worker["rss"] for worker in workers),
+                "cpu": round(sum(worker["cpu"] or 0.0 for worker in workers), 3),
+            }
+        )
+        self.metrics.flush()
+
     def room(self) -> int | None:
         """Bytes left in the storage, where it can be known."""
         return self._objects.free_bytes()

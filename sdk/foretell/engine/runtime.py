@@ -7,18 +7,18 @@ import socket
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from foretell.abc import DeployContext, Deployer, Deployment, Predictor, Source
-from foretell.abc import Writer
+
+from foretell.abc import DeployContext, Deployer, Deployment, Predictor, Source, Writer
 from foretell.engine import parts
 from foretell.engine.batches import BatchRunner, UserError
 from foretell.engine.board import Board, Phase
-from foretell.engine.lease import WorkerLease
 from foretell.engine.gates import Gate, Slots, Turnstile
+from foretell.engine.lease import WorkerLease
 from foretell.engine.messages import WorkerJob
 from foretell.engine.services import Caller
 from foretell.errors import ForetellError, LoadError
@@ -137,6 +137,7 @@ class Runtime:
 
     def _make_runner(self) -> None:
         planned = self.job.plan is not None
+        ceiling = self.runner.ceiling if planned and hasattr(self, "runner") else None
         self.runner = BatchRunner(
             self.predictor,
             self.deployment,
@@ -145,6 +146,8 @@ class Runtime:
             self.job.sections["predictor"].get("outputs"),
             {name: self.specs_by_name[name] for name in self.model_outputs} if planned else None,
         )
+        if ceiling is not None:
+            self.runner.ceiling = ceiling  # what the dry batch learnt of the device's memory
 
     def _load_writer(self, plan: Plan) -> None:
         self.plan = plan
@@ -210,10 +213,8 @@ class Runtime:
 
 @contextmanager
 def _quietly() -> Any:
-    try:
+    with suppress(*UserError):  # closing is best effort: every result is stored or reported
         yield
-    except UserError:
-        pass  # closing is best effort: every result is already stored or reported
 
 
 def _as_load_error(error: BaseException) -> LoadError:

@@ -141,7 +141,7 @@ def _batched(iterable: Iterable[Any], size: int) -> Iterator[list[Any]]:
 
 def _examples(items: list[Any]) -> Examples:
     """Arrays and numbers of one shape become one array; everything else stays a list."""
-    if all(isinstance(item, np.ndarray | np.generic | int | float) for item in items):
-        if len({np.shape(item) for item in items}) == 1:
-            return np.stack([np.asarray(item) for item in items])
+    numeric = all(isinstance(item, np.ndarray | np.generic | int | float) for item in items)
+    if numeric and len({np.shape(item) for item in items}) == 1:
+        return np.stack([np.asarray(item) for item in items])
     return items

@@ -33,7 +33,11 @@ class Gaps(enum.Enum):
 
 
 class RunReader:
-    """The outputs of a run by name: ``run["logits"][100:200]``. Reading is right at any moment.
+    """The outputs of a run by name: ``run["logits"][100:200]``.
+
+    A run that is still written can be read at any moment: values are those some commit recorded,
+    never half of one. Chunks that were not done are looked for anew at every read; what a retry
+    has replaced since shows after :meth:`refresh`.
 
     Args:
         snapshot: The run.

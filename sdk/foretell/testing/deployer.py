@@ -194,16 +194,25 @@ class DeployerContract:
         together = threading.Barrier(context.slots, timeout=self.deadline)
 
         def work(slot: int) -> None:
-            for at in range(8):
-                which = (slot + at) % len(batches)
-                together.wait()
-                outputs = run_batch(predictor, deployment, batches[which], expected[which])
-                assert_same(outputs, expected[which], self.rtol, self.atol)
+            try:
+                for at in range(8):
+                    which = (slot + at) % len(batches)
+                    together.wait()
+                    like = expected[which]
+                    outputs = run_batch(predictor, deployment, batches[which], like)
+                    assert_same(outputs, like, self.rtol, self.atol)
+            except BaseException:
+                together.abort()
+                raise
 
         with ThreadPoolExecutor(context.slots) as pool:
             futures = [pool.submit(work, slot) for slot in range(context.slots)]
-            for future in futures:
-                future.result(timeout=self.deadline)
+            errors = [future.exception(timeout=self.deadline) for future in futures]
+        # Slots that only waited for one that failed say nothing of use.
+        causes = [e for e in errors if e and not isinstance(e, threading.BrokenBarrierError)]
+        for error in [*causes, *errors]:
+            if error is not None:
+                raise error
 
     # --- when it goes wrong ------------------------------------------------------------------
 

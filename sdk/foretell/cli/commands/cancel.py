@@ -35,7 +35,7 @@ def command(session: Session, run: str, wait: bool) -> int:
     read_manifest(objects)
     looking = watch(objects)
     judgement = looking.settle(time.sleep)
-    requested, text = _ask(objects, judgement, looking.head)
+    requested, text = _ask(objects, looking.head, judgement)
     while wait and judgement is not None and judgement.live:
         time.sleep(0.5)
         judgement = looking.look()
@@ -50,7 +50,7 @@ def command(session: Session, run: str, wait: bool) -> int:
     return 0
 
 
-def _ask(objects: ObjectStore, judgement: Judgement | None, head: Head | None) -> tuple[bool, str]:
+def _ask(objects: ObjectStore, head: Head | None, judgement: Judgement | None) -> tuple[bool, str]:
     """Leave the request where there is somebody to read it."""
     from foretell.store import control
 

@@ -79,8 +79,8 @@ def _rows(group: FailureGroup) -> list[tuple[str, str]]:
     return [*shown, ("", f"and {more:,} more; --json lists them")] if more > 0 else shown
 
 
-def _worker(worker: Any) -> str:
-    return "by the driver" if worker in ("", -1) else f"worker {worker}"
+def _worker(worker: str) -> str:
+    return f"worker {worker}" if worker else "by the driver"
 
 
 def ranges(numbers: Iterable[int], most: int = 12) -> str:

@@ -79,7 +79,7 @@ def _filter(level: str, worker: str | None, grep: str | None) -> Callable[[LogLi
     def wanted(line: LogLine) -> bool:
         return (
             _rank(line.level) >= least
-            and (worker is None or line.worker == worker)
+            and (worker is None or worker in line.worker)
             and (pattern is None or pattern.search(line.message) is not None)
         )
 

@@ -11,7 +11,7 @@ from foretell.cli import options
 from foretell.cli.session import Session
 
 if TYPE_CHECKING:
-    from foretell.cli.standing import Standing
+    from foretell.store.standing import Standing
 
 
 @click.command("status")
@@ -24,9 +24,11 @@ if TYPE_CHECKING:
 def command(session: Session, run: str, exit_code: bool) -> int:
     """Show how a run stands: progress, speed, the end as a range, failures, what to do next."""
     from foretell.cli.output import emit, out
-    from foretell.cli.standing import standing_of
+    from foretell.cli.parts import open_store
+    from foretell.cli.standing import lines_of
+    from foretell.store.standing import standing_of
 
-    standing = standing_of(run)
+    standing = standing_of(open_store(run))
     if session.json:
         emit("status", document_of(standing))
     else:
@@ -52,17 +54,3 @@ def document_of(standing: Standing) -> dict[str, Any]:
         "versions": dict(manifest.versions),
         "next": [list(pair) for pair in standing.tries],
     }
-
-
-def lines_of(standing: Standing) -> list[str]:
-    """The one screen."""
-    from foretell.cli.output import table
-
-    title = f"{standing.shown}   {standing.word}   {standing.pulse_text}".rstrip()
-    facts = [(label, text) for label, text in standing.facts() if text]
-    lines = [title, *table(facts, indent="  ")]
-    width = max((len(label) for label, _ in facts), default=4)
-    for position, (action, effect) in enumerate(standing.tries):
-        label = "next" if position == 0 else ""
-        lines.append(f"  {label:<{width}}   {action}      {effect}".rstrip())
-    return lines

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,14 +12,16 @@ from foretell.cli.exits import Exit
 from foretell.cli.session import Session
 
 if TYPE_CHECKING:
-    from foretell.store.verify import Problem
+    from foretell.store.report import Report
 
 SHOWN = 50
 
 
 @click.command("verify")
 @options.run_argument
-@click.option("--deep", is_flag=True, help="Read and decode every object, not only its size.")
+@click.option(
+    "--deep", is_flag=True, help="Also decode every chunk and check its shape, dtype and validity."
+)
 @click.option(
     "--requeue", is_flag=True, help="Record what is damaged, so that resume computes it again."
 )
@@ -30,69 +32,77 @@ def command(session: Session, run: str, deep: bool, requeue: bool) -> int:
 
     Exits with 0 when clean, 3 when something is damaged, 5 when the ledger itself is broken.
     """
-    from foretell.cli.output import emit
-    from foretell.cli.parts import locate, open_snapshot_of, writer_of
+    from foretell.cli.output import emit, out
+    from foretell.cli.parts import open_snapshot_of, writer_of
     from foretell.redact import redact_url
     from foretell.store.verify import verify
 
     objects, snapshot = open_snapshot_of(run)
-    report = verify(snapshot, writer_of(snapshot, objects), deep=deep)
-    damaged = sorted({p.chunk for p in report.problems if p.chunk is not None and p.chunk >= 0})
+    writer = writer_of(snapshot, objects)
+    report = verify(snapshot, writer, deep=deep)
     requeued = 0
-    if requeue and damaged:
+    if requeue and report.chunks_damaged and report.exit_code == Exit.PARTIAL:
         from foretell.run.requeue import requeue_chunks
 
-        requeued = requeue_chunks(locate(run), damaged, session.command, session.messages.say)
-    url = redact_url(locate(run))
+        say = session.messages.say
+        requeued = requeue_chunks(objects, writer, report.chunks_damaged, session.command, say)
+    url = redact_url(objects.url)
     if session.json:
-        emit("verify", _document(url, deep, report, requeued))
+        emit("verify", _document(url, report, requeued))
     else:
-        _show(url, deep, report.problems, snapshot, damaged, requeued)
-    return int(report.exit_code)
+        for line in _lines(url, report, requeued):
+            out(line)
+    return report.exit_code
 
 
-def _show(
-    url: str,
-    deep: bool,
-    problems: Sequence[Problem],
-    snapshot: Any,
-    damaged: Sequence[int],
-    requeued: int,
-) -> None:
-    from foretell.cli.output import out, table
+def _lines(url: str, report: Report, requeued: int) -> list[str]:
+    from foretell.cli.output import table
+    from foretell.text import plural, size
+
+    checked = (
+        f"{report.done:,} of {plural(report.chunks, 'chunk')} done, "
+        f"{plural(report.objects, 'object')} ({size(report.bytes)}) checked"
+    )
+    verdict = "clean" if report.exit_code == Exit.COMPLETE else "damaged"
+    lines = [f"{url}   {verdict}: {checked}"]
+    rows = [
+        ("" if p.damage else "note", p.kind, _chunk(p.chunk), p.object, p.text)
+        for p in report.problems[:SHOWN]
+    ]
+    lines += table(rows, indent="  ")
+    if len(report.problems) > SHOWN:
+        lines.append(f"  and {len(report.problems) - SHOWN:,} more; --json lists them")
+    return lines + _next(url, report, requeued)
+
+
+def _next(url: str, report: Report, requeued: int) -> list[str]:
     from foretell.text import plural
 
-    totals = snapshot.table.totals(snapshot.plan.n_rows, snapshot.plan.chunk_rows)
-    how = "every byte" if deep else "sizes"
-    checked = f"{plural(totals.done, 'done chunk')} of {totals.chunks:,}"
-    if not problems:
-        out(f"{url}   clean: {checked} checked ({how})")
-        return
-    out(f"{url}   {plural(len(problems), 'problem')} in {checked} ({how})")
-    rows = [(p.kind, _chunk(p.chunk), p.object or "", p.text) for p in problems[:SHOWN]]
-    for line in table(rows, indent="  "):
-        out(line)
-    if len(problems) > SHOWN:
-        out(f"  and {len(problems) - SHOWN:,} more; --json lists them")
     if requeued:
-        out(f"  {plural(requeued, 'chunk')} recorded as damaged; next: sdk resume {url}")
-    elif damaged:
-        out(f"  next: sdk verify {url} --requeue, then sdk resume {url}")
+        recorded = f"  {plural(requeued, 'chunk')} recorded as damaged"
+        return [recorded, f"  next   sdk resume {url}      computes them again"]
+    if report.exit_code == Exit.STORE:
+        return ["  the record is broken: do not resume; restore it from a copy"]
+    if report.chunks_damaged:
+        return [f"  next   sdk verify {url} --requeue      so that resume computes them again"]
+    return []
 
 
 def _chunk(chunk: int | None) -> str:
-    return "" if chunk is None or chunk < 0 else f"chunk {chunk}"
+    return "" if chunk is None else f"chunk {chunk}"
 
 
-def _document(url: str, deep: bool, report: Any, requeued: int) -> dict[str, Any]:
+def _document(url: str, report: Report, requeued: int) -> dict[str, Any]:
     return {
         "run": url,
-        "deep": deep,
-        "clean": int(report.exit_code) == Exit.COMPLETE,
-        "exit_code": int(report.exit_code),
-        "problems": [
-            {"chunk": p.chunk, "object": p.object, "kind": str(p.kind), "text": p.text}
-            for p in report.problems
-        ],
+        "deep": report.deep,
+        "clean": report.exit_code == Exit.COMPLETE,
+        "exit_code": report.exit_code,
+        "chunks": report.chunks,
+        "done": report.done,
+        "objects": report.objects,
+        "bytes": report.bytes,
+        "chunks_damaged": report.chunks_damaged,
+        "problems": [asdict(problem) for problem in report.problems],
         "requeued": requeued,
     }

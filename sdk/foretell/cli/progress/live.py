@@ -75,15 +75,16 @@ class LiveProgress:
 
     def head(self, head: Head) -> None:
         """A heartbeat: draw it, or clear the block and say how it ended."""
-        self._head = head
         if ended(head):
             self.close()
             for text in words.end_lines(head, self._url):
                 self._messages.say(text)
-        elif not self._started:
+            return
+        self._head = head
+        if not self._started:
             self._started = True
             self._messages.above = self._above
-            self._live.start()
+            self._live.start(refresh=True)
 
     def note(self, level: str, text: str) -> None:
         """A message, above the block."""
