@@ -11,6 +11,7 @@ import zarr
 from foretell.builtin.sources.zarr import ZarrOptions, ZarrSource
 from foretell.builtin.sources.zarr_column import ZarrColumn
 from foretell.errors import LoadError
+from foretell.fingerprint import differences
 from pydantic import ValidationError
 
 VALUES = np.arange(100, dtype="int32").reshape(50, 2)
@@ -306,3 +307,45 @@ def test_attributes_do_not_count_and_another_dtype_does(group):
     document = json.loads((group / "rgb" / "zarr.json").read_text())
     (group / "rgb" / "zarr.json").write_text(json.dumps({**document, "data_type": "uint32"}))
     assert source(group, array="rgb").fingerprint()["metadata"] != before["metadata"]
+
+
+# --- the store of an earlier run ------------------------------------------------------------------
+
+
+@pytest.fixture
+def run_store(tmp_path):
+    """A run store with one output: ten rows done, five set aside, the others never reached."""
+    path = tmp_path / "run.zarr"
+    zarr.create_group(str(path), attributes={"foretell": {"complete": False}})
+    create(path / "logits")
+    valid = zarr.create_array(str(path / "valid"), shape=(50,), chunks=(8,), dtype="u1")
+    valid[:10], valid[10:15] = 1, 2
+    (path / "_run").mkdir()
+    return path
+
+
+def test_rows_that_a_run_did_not_predict_are_errors_and_not_zeros(run_store):
+    opened = source(run_store)
+    assert opened.locate(0) == "run.zarr/logits[0]"
+    read = opened.read(7, 18)
+    assert [(error.row, error.message.rpartition(" has ")[2]) for error in read.errors[5:]] == [
+        (row, "not predicted this row") for row in (15, 16, 17)
+    ]
+    assert [error.row for error in read.errors] == list(range(10, 18))
+    assert read.errors[0].message == "the run that wrote this array set this row aside"
+    assert (np.asarray(read.examples) == VALUES[7:18]).all()
+    assert [e.row for e in source(run_store / "logits").read(0, 50).errors] == list(range(10, 50))
+
+
+def test_the_rows_that_are_predictions_belong_to_the_identity_of_a_run_store(run_store):
+    before = source(run_store).fingerprint()
+    (run_store / "_run" / "head.json").write_text("{}")
+    assert source(run_store).fingerprint() == before
+    zarr.open_array(str(run_store / "valid"), mode="r+")[20] = 1
+    assert differences(before, source(run_store).fingerprint())
+
+
+def test_which_rows_are_valid_can_itself_be_read(run_store):
+    read = source(run_store, array="valid").read(8, 12)
+    assert np.asarray(read.examples).tolist() == [1, 1, 2, 2]
+    assert read.errors == ()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
@@ -124,7 +125,7 @@ class CsvSource(Source):
         return names
 
     def _check_names(self, names: Sequence[str]) -> None:
-        twice = next((name for name in names if list(names).count(name) > 1), None)
+        twice = next((name for name, times in Counter(names).items() if times > 1), None)
         if twice is not None:
             raise LoadError(
                 "two columns have the same name",
@@ -133,8 +134,9 @@ class CsvSource(Source):
             )
 
     def _choose(self) -> list[str]:
+        known = set(self._names)
         for name in self._options.columns:
-            if name not in self._names and self._names:
+            if known and name not in known:
                 near = near_names(name, self._names)
                 raise LoadError(
                     "the source has no such column",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -180,6 +181,9 @@ def choose_arrays(
             raise _no_array(wanted[0], [], options)
         return {node.inner.rpartition("/")[2]: _safe(node.node, node, options)}
     names = wanted or [path for path, _ in _arrays(node.node, depth=1)]
+    if not wanted and len(names) == 2 and "foretell" in node.node.attrs:
+        # The store of a run with one output, which is what is meant.
+        names = [name for name in names if name != "valid"]
     if not wanted and len(names) != 1:
         raise LoadError(
             "the group holds several arrays" if names else "the group holds no array",
@@ -208,7 +212,10 @@ def _arrays(group: zarr.Group, depth: int = 3) -> Iterator[tuple[str, Any]]:
     import zarr
 
     try:
-        members = sorted(group.members(max_depth=depth - 1), key=lambda member: member[0])
+        with warnings.catch_warnings():
+            # Other files in the store's folder are nobody's concern here.
+            warnings.simplefilter("ignore")
+            members = sorted(group.members(max_depth=depth - 1), key=lambda member: member[0])
     except Exception:
         return
     for path, member in members:
