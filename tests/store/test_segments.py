@@ -221,7 +221,7 @@ def test_a_missing_end_is_noticed_when_the_head_knows_better(objects):
     segments = small_ledger()
     store_ledger(objects, segments[:2])
     assert load(objects, N_CHUNKS, at_least=2).last_segment == 2
-    with pytest.raises(DamagedLedger, match="segment 3 .* missing"):
+    with pytest.raises(DamagedLedger, match=r"segment 3 .* missing"):
         load(objects, N_CHUNKS, at_least=3)
 
 
