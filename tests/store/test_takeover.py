@@ -51,7 +51,9 @@ def take(objects, run, fake_time, **options):
 
 def seen(process, index=0, host=None, **options):
     started = process_started(process.pid)
-    return WorkerSeen(index, "tcp://x", host or this_process().host, process.pid, started, **options)
+    return WorkerSeen(
+        index, "tcp://x", host or this_process().host, process.pid, started, **options
+    )
 
 
 def dispatched(writer, *workers, chunks=(0, 1)):
@@ -195,7 +197,10 @@ def test_a_taken_over_driver_stops_and_loses_nothing(objects, run, fake_time):
     first = take(objects, run, fake_time)
     first.append([Intent((0, 1), 1), ChunkDone(0, 1, 1e9, 5, 0, 0, (1,), (2,))])
     second = take(objects, run, fake_time, take_over=True)
-    for act in (first.check_fence, lambda: first.append([ChunkDone(1, 1, 1e9, 5, 0, 0, (1,), (2,))])):
+    for act in (
+        first.check_fence,
+        lambda: first.append([ChunkDone(1, 1, 1e9, 5, 0, 0, (1,), (2,))]),
+    ):
         with pytest.raises(Fenced) as caught:
             act()
         assert caught.value.exit_code == 6
