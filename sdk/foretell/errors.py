@@ -258,3 +258,9 @@ class ServiceLost(ForetellError):
 
     slug = "service-lost"
     exit_code = 4
+
+
+class UnknownOutput(UsageError, KeyError):
+    """A run has no output of that name."""
+
+    slug = "unknown-output"

@@ -356,6 +356,12 @@ def _check(name: str, array: np.ndarray, spec: OutputSpec) -> None:
         )
 
 
+def dimension_names(spec: OutputSpec) -> tuple[str, ...]:
+    """Names of an output's dimensions, ``sample`` for its rows first; made up where it has none."""
+    stem = spec.name.replace("/", "_")
+    return ("sample", *(spec.dims or (f"{stem}_dim_{i}" for i in range(len(spec.shape)))))
+
+
 def fill_value(spec: OutputSpec) -> Any:
     """What stands where nothing was predicted: NaN for floats, ``""`` for text, else zero."""
     if spec.dtype == "str":

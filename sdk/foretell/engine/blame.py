@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,8 +15,11 @@ from foretell.engine.board import Phase, Stamp, read_board
 from foretell.engine.crew import Member
 from foretell.engine.messages import MAX_TRACEBACK, Trouble
 from foretell.engine.tasks import kill_process
+from foretell.store.identity import process_started
 
 _TAIL = 8_000
+_MOST = 65_536
+_LONGEST = 16 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +103,28 @@ def tail(path: str) -> str:
     return data.decode("utf-8", "replace")
 
 
+def printed(path: str, since: int) -> tuple[str, int]:
+    """What was printed after byte ``since``, 64 kB at most, and where that ends.
+
+    Whole lines only. A file that grew beyond 16 MB is emptied, so that a chatty model cannot fill
+    the disk; what was not read by then is lost, and the log says so.
+    """
+    try:
+        size = os.path.getsize(path)
+        if size <= since:
+            return "", since
+        with open(path, "rb") as file:
+            file.seek(since)
+            data = file.read(_MOST)
+        if size > _LONGEST:
+            os.truncate(path, 0)
+            return data.decode("utf-8", "replace") + "\n[more was printed and dropped]", 0
+    except OSError:
+        return "", since
+    whole = data.rfind(b"\n") + 1 or len(data)
+    return data[:whole].decode("utf-8", "replace"), since + whole
+
+
 def sweep_remains(member: Member) -> None:
     """Remove a dead process's board and output file."""
     if member.info is not None:
@@ -107,15 +133,9 @@ def sweep_remains(member: Member) -> None:
             Path(member.info.output).unlink(missing_ok=True)
 
 
-def same_process(pid: int, started: float) -> psutil.Process | None:
-    """The process with this pid and start time, or None when it is gone."""
-    try:
-        process = psutil.Process(pid)
-        if abs(process.create_time() - started) > 1.0 or process.status() == "zombie":
-            return None
-    except psutil.Error:
-        return None
-    return process
+def alive(pid: int, started: float) -> bool:
+    """Whether the process with this pid and start time still is there."""
+    return process_started(pid) == started
 
 
 def make_sure_dead(member: Member, host: str) -> bool:
@@ -125,12 +145,9 @@ def make_sure_dead(member: Member, host: str) -> bool:
         return False
     if info.pid == os.getpid():
         return True  # a cluster inside this process: its threads end with their tasks
-    process = same_process(info.pid, info.pid_started)
-    if process is None:
+    if not alive(info.pid, info.pid_started):
         return True
     kill_process(info.pid)
-    try:
-        process.wait(timeout=5)
-    except psutil.Error:
-        return same_process(info.pid, info.pid_started) is None
-    return True
+    with suppress(psutil.Error):
+        psutil.Process(info.pid).wait(timeout=5)
+    return not alive(info.pid, info.pid_started)

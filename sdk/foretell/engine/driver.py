@@ -7,27 +7,36 @@ from __future__ import annotations
 
 import itertools
 import math
+import os
 import queue
 import socket
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from foretell.engine import blame
-from foretell.engine.cluster import Answered, Cluster, SchedulerLost, TaskEnded
-from foretell.engine.cluster import WorkerJoined, WorkerLeft
-from foretell.engine.crew import Attempt, Crew, Member, Seat
-from foretell.engine.lease import LEASE_SECONDS
+from foretell.engine.cluster import (
+    Answered,
+    Cluster,
+    SchedulerLost,
+    TaskEnded,
+    WorkerJoined,
+    WorkerLeft,
+)
+from foretell.engine.crew import Attempt, Crew, Seat
+from foretell.engine.lease import RENEW_EVERY
 from foretell.engine.limits import Limits
 from foretell.engine.messages import ChunkReport, ChunkWork, Trouble
 from foretell.engine.outcome import Settler
+from foretell.engine.placement import Placement
 from foretell.engine.queue import WorkQueue
 from foretell.engine.recorder import Recorder
 from foretell.engine.stopping import Signalled, Stop, on_signal
 from foretell.engine.tasks import LoadFailed, run_chunks
 from foretell.errors import Fenced, LoadError, StorageError
 from foretell.plan import Plan
+from foretell.store.leases import LATE_WRITE_SECONDS
 from foretell.store.records import WorkerSeen
 from foretell.types import ChunkState, RunState
 
@@ -37,11 +46,11 @@ TASK_SECONDS = 1.0
 MOST_CHUNKS = 4096
 """Chunks in one task at most: its receipts must stay small."""
 
+METRICS_EVERY = 5.0
+"""Seconds between the samples that are kept over time."""
+
 WORKER_WAIT = 90.0
 """Seconds a run goes on without any worker."""
-
-PUT_DEADLINE = 8.0
-"""Seconds a put may take; a stopped worker's put is dead after a lease and this."""
 
 DOUBT = 5.0
 """Seconds a failed task waits for the news that its worker is gone."""
@@ -67,6 +76,7 @@ class Driver:
         plan: The plan.
         queue: Which chunks are left.
         cluster, crew, limits: The workers.
+        placement: The services on them.
         recorder: What is written down.
         settings: Resolved schedule.
         inbox: Where the cluster, signals and requests arrive.
@@ -80,6 +90,7 @@ class Driver:
         cluster: Cluster,
         crew: Crew,
         limits: Limits,
+        placement: Placement,
         recorder: Recorder,
         settings: Settings,
         inbox: queue.Queue[Any],
@@ -90,6 +101,7 @@ class Driver:
         self.cluster = cluster
         self.crew = crew
         self.limits = limits
+        self.placement = placement
         self.recorder = recorder
         self.settings = settings
         self.inbox = inbox
@@ -101,11 +113,12 @@ class Driver:
         self._keys = itertools.count(1)
         self._drain_until = math.inf
         self._pace: float | None = None
-        self._beat = self._checked_cancel = 0.0
+        self._beat = self._checked_cancel = self._renewed = self._sampled = 0.0
         self._no_worker_since: float | None = time.monotonic()
         self._limbo: list[tuple[float, list[int]]] = []
         self._doubts: dict[str, float] = {}
         self._load_deaths = 0
+        self._overwritten: set[int] = set()
         self._broken: dict[str, float] = {}
         self.settler = Settler(plan, work, recorder, settings.on_error, self.end)
         self.host = socket.gethostname()
@@ -171,8 +184,8 @@ class Driver:
                 self._task_ended(event)
             case WorkerJoined(address):
                 self.crew.joined(address)
-            case WorkerLeft(address, exit_code):
-                self._worker_left(address, exit_code)
+            case WorkerLeft(address):
+                self._worker_left(address)
             case Answered(what="install"):
                 self._installed(event)
             case Answered(what="renew"):
@@ -197,7 +210,7 @@ class Driver:
     # -- giving out work -------------------------------------------------------------------
 
     def _dispatch(self) -> None:
-        if self.stop is not None:
+        if self.stop is not None or not (self.placement.ready or self._pace):
             return
         chosen: list[tuple[Seat, Attempt]] = []
         now = time.monotonic()
@@ -207,7 +220,7 @@ class Driver:
                 continue
             if lone_wanted:
                 if not seat.tasks and (chunk := self.work.take_lone(now)) is not None:
-                    chosen.append((seat, self._attempt([chunk], alone=True)))
+                    chosen.append((seat, self._attempt(seat, [chunk], alone=True)))
                     lone_wanted = self.work.lone_due(now)
                     continue
                 if self._is_quietest(seat):
@@ -216,7 +229,7 @@ class Driver:
                 chunks = self.work.take(self._task_size())
                 if not chunks:
                     break
-                attempt = self._attempt(chunks, alone=False)
+                attempt = self._attempt(seat, chunks, alone=False)
                 seat.tasks[attempt.key] = attempt
                 chosen.append((seat, attempt))
         if chosen:
@@ -237,11 +250,11 @@ class Driver:
             return 1
         return max(1, min(by_time, fair, MOST_CHUNKS))
 
-    def _attempt(self, chunks: list[int], *, alone: bool) -> Attempt:
+    def _attempt(self, seat: Seat, chunks: list[int], *, alone: bool) -> Attempt:
         table = self.recorder.ledger.table
-        works = []
+        works: list[ChunkWork] = []
         for chunk in chunks:
-            retry = chunk in self.settings.retry_chunks and self._was_done(chunk)
+            retry = self._keeps_good_rows(chunk)
             works.append(
                 ChunkWork(
                     chunk=chunk,
@@ -253,8 +266,12 @@ class Driver:
             )
         return Attempt(f"{self.crew.job.run}-{next(self._keys)}", tuple(works), alone)
 
-    def _was_done(self, chunk: int) -> bool:
-        return bool(self.recorder.ledger.table.restorable(chunk))
+    def _keeps_good_rows(self, chunk: int) -> bool:
+        """Whether a retry may build on what is stored: nothing has been put over it yet."""
+        if chunk not in self.settings.retry_chunks or chunk in self._overwritten:
+            return False
+        table = self.recorder.ledger.table
+        return chunk in table.retried or bool(table.state[chunk] == ChunkState.DONE)
 
     def _send(self, chosen: list[tuple[Seat, Attempt]]) -> None:
         """Record the intents, then dispatch: in this order, always."""
@@ -272,6 +289,10 @@ class Driver:
                 self._give_back(attempt)
             return
         for seat, attempt in chosen:
+            attempt.works = tuple(
+                replace(work, turn=seat.turns + at) for at, work in enumerate(attempt.works)
+            )
+            seat.turns += len(attempt.works)
             for member, key in zip(seat.members, self.crew.keys(seat, attempt), strict=True):
                 self.cluster.submit(
                     key, member.address, run_chunks, self.crew.job.run, attempt.works
@@ -284,6 +305,9 @@ class Driver:
     # -- results ---------------------------------------------------------------------------
 
     def _task_ended(self, event: TaskEnded) -> None:
+        if self.placement.ended(event):
+            self.crew.renew_due(draining=self.stop is not None, force=True)
+            return
         seat = self.crew.seat_of(event.address)
         key, _, rank = event.key.rpartition("-")
         attempt = None if seat is None else seat.tasks.get(key)
@@ -318,6 +342,8 @@ class Driver:
         leader = seat.members[0]
         for report in self.settler.merged(attempt, len(seat.members)):
             reported.add(report.chunk)
+            if not report.ok and report.touched:
+                self._overwritten.add(report.chunk)
             self._keep_pace(report, len(attempt.works))
             verdict = self.settler.settle(report, leader.index, leader.address, attempt.alone)
             if verdict == "storage-full":
@@ -358,6 +384,7 @@ class Driver:
                 host=member.info.host,
                 pid=member.info.pid,
                 pid_started=member.info.pid_started,
+                owned=self.crew.job.local or member.info.pid == os.getpid(),
             )
         )
 
@@ -371,8 +398,9 @@ class Driver:
         for address in addresses:
             self.crew.joined(address)
 
-    def _worker_left(self, address: str, exit_code: int | None) -> None:
+    def _worker_left(self, address: str) -> None:
         lost = self.crew.left(address)
+        self.placement.left(address)
         self._doubts.pop(address, None)
         if lost is None:
             return
@@ -382,6 +410,7 @@ class Driver:
             self.cluster.cancel(self.crew.keys(seat, attempt))
         proven = blame.make_sure_dead(member, self.host)
         stamps, output = blame.read_remains(member) if proven else ([], "")
+        exit_code = self.cluster.exit_code(address)
         verdict = blame.judge(member, stamps, held, exit_code, output)
         if held or exit_code:
             self.recorder.say("WARN", f"{address}: {verdict.trouble.message}")
@@ -391,7 +420,7 @@ class Driver:
                 proven = blame.make_sure_dead(other, self.host) and proven
         if proven:
             blame.sweep_remains(member)
-        self._after_death(seat, held, verdict, proven, address)
+        self._after_death(seat, held, verdict, proven, member.index, address)
 
     def _after_death(
         self,
@@ -399,26 +428,28 @@ class Driver:
         held: list[int],
         verdict: blame.Verdict,
         proven: bool,
+        worker: int,
         address: str,
     ) -> None:
         if verdict.loading:
             self._load_deaths += 1
             if self._load_deaths >= 3:
                 self._load_failed(LoadFailed(verdict.trouble, LoadError.exit_code))
+        self._overwritten.update(held)
         shared = len(verdict.suspects) > 1
         innocent = [chunk for chunk in held if chunk not in verdict.suspects]
         attempts = {w.chunk: w.attempt for a in seat.tasks.values() for w in a.works}
         for chunk in sorted(verdict.suspects):
             state = self.work.strike(chunk, time.monotonic(), shared=shared, exhausted=True)
             self.recorder.failed(
-                chunk, attempts[chunk], state, verdict.trouble, address, suspect=True
+                chunk, attempts[chunk], state, verdict.trouble, worker, address, suspect=True
             )
             self.settler.ended(chunk, state)
         if proven or not held:
             for chunk in innocent:
                 self.work.give_back(chunk)
         else:
-            wait = LEASE_SECONDS + PUT_DEADLINE
+            wait = LATE_WRITE_SECONDS
             self._limbo.append((time.monotonic() + wait, innocent))
             if verdict.suspects:
                 self.work.hold(verdict.suspects, time.monotonic() + wait)
@@ -428,8 +459,13 @@ class Driver:
 
     def _tick(self) -> None:
         now = time.monotonic()
-        self.crew.renew_due(draining=self.stop is not None)
+        if now - self._renewed >= RENEW_EVERY / 2:
+            # Before any lease is renewed: a driver that was taken over must let them run out.
+            self._renewed = now
+            self.recorder.ledger.check_fence()
+            self.crew.renew_due(draining=self.stop is not None)
         self.limits.check()
+        self.placement.keep(self.crew)
         for due, chunks in [item for item in self._limbo if item[0] <= now]:
             self._limbo.remove((due, chunks))
             for chunk in chunks:
@@ -454,7 +490,9 @@ class Driver:
         for attempt in list(seat.tasks.values()):
             for work in attempt.works:
                 state = self.work.strike(work.chunk, time.monotonic(), shared=True)
-                self.recorder.failed(work.chunk, work.attempt, state, trouble, address)
+                self.recorder.failed(
+                    work.chunk, work.attempt, state, trouble, seat.members[0].index, address
+                )
             self.cluster.cancel(self.crew.keys(seat, attempt))
         seat.tasks.clear()
         self._reinstall(seat)
@@ -529,15 +567,27 @@ class Driver:
         if self.stop is not None:
             state = RunState.DRAINING
         try:
-            self.recorder.beat(state, sum(len(s.members) for s in ready), self.paused)
-            self.recorder.workers(list(self.limits.samples.values()))
+            self._listen()
+            head = self.recorder.beat(state, sum(len(s.members) for s in ready), self.paused)
+            samples = list(self.limits.samples.values())
+            self.recorder.workers(samples)
+            if now - self._sampled >= METRICS_EVERY:
+                self._sampled = now
+                self.recorder.sample(head, samples)
         except StorageError as error:
             self._pause(Trouble("StorageError", error.message, slug=error.slug))
+
+    def _listen(self) -> None:
+        """What the workers printed since the last look goes into the log."""
+        for member in self.crew.members():
+            if member.info is None or member.info.host != self.host or not member.info.output:
+                continue
+            text, member.heard = blame.printed(member.info.output, member.heard)
+            for line in text.splitlines():
+                if line.strip():
+                    self.recorder.log("PRINT", member.index, line)
 
 
 def _scheduler_lost() -> Stop:
     reason = "the connection to the Dask scheduler is lost"
     return Stop(RunState.INTERRUPTED, 75, reason, drain=False)
-
-
-__all__ = ["ChunkState", "Driver", "Member", "Settings"]

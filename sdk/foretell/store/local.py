@@ -24,7 +24,7 @@ from foretell.store.confine import NOT_FOLLOWED, Root, link_refused, split_key, 
 from foretell.store.leftovers import remove_leftovers, remove_staged, walk
 from foretell.store.objects import Lease, ObjectStore, Stored, Version, fault_point
 from foretell.store.oserrors import free_bytes, mapped
-from foretell.store.staging import StagedGone, Staging, swept
+from foretell.store.staging import STAGE_PARTS, StagedGone, Staging, swept
 
 _CREATE_TRIES = 5
 
@@ -154,6 +154,10 @@ class LocalObjects(ObjectStore):
         with mapped(self.path, "sweeping", layout.STAGE):
             fault_point("sweep", layout.STAGE)
             return remove_staged(self._root, self._staging.label) + remove_leftovers(self._root)
+
+    def staged(self) -> tuple[str, ...]:
+        with mapped(self.path, "listing", layout.STAGE):
+            return tuple(sorted(walk(self._root, STAGE_PARTS)))
 
     def ensure_root(self) -> None:
         try:

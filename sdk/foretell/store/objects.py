@@ -139,6 +139,10 @@ class ObjectStore(ABC):
         its staged object gone and fails with ``LeaseLost``.
         """
 
+    def staged(self) -> tuple[str, ...]:
+        """Keys of what writers, alive or killed, have staged and not put in place."""
+        return ()
+
     @abstractmethod
     def ensure_root(self) -> None:
         """Create the prefix itself where that means something (a folder on a local disk).

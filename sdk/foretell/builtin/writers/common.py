@@ -158,10 +158,14 @@ def stored_or_none(objects: ObjectStore, key: str) -> bytes | None:
 
 def undecodable(keys: Sequence[str], chunk: Chunk, cause: BaseException) -> StoreError:
     """The error for stored bytes that are not what this writer wrote."""
-    text = cause.message if isinstance(cause, ForetellError) else f"{type(cause).__name__}: {cause}"
+    facts = [("chunk", str(chunk.id)), ("object", ", ".join(keys))]
+    if isinstance(cause, ForetellError):
+        facts = [*dict([*facts, *cause.facts]).items(), ("cause", cause.message)]
+    else:
+        facts.append(("cause", f"{type(cause).__name__}: {cause}"))
     return StoreError(
         "a stored chunk cannot be read",
-        facts=[("chunk", str(chunk.id)), ("object", ", ".join(keys)), ("cause", text)],
+        facts=facts,
         tries=[("sdk verify RUN --requeue", "computes it again")],
         slug="store-damaged",
     )

@@ -18,6 +18,9 @@ import numpy as np
 from foretell.errors import OutputError
 from foretell.types import JSON
 
+_LINE_ENDS = {ord(char): f"\\u{ord(char):04x}" for char in "\x85\u2028\u2029"}
+"""Line ends to some readers, though not to JSON; they occur inside strings alone."""
+
 _FLOAT = "$float"
 _OBJECT = "$object"
 
@@ -29,7 +32,7 @@ def dumps(value: Any) -> str:
         text.encode()
     except UnicodeEncodeError:
         return json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
-    return text
+    return text.translate(_LINE_ENDS)
 
 
 def pack(value: Any, output: str, row: int) -> JSON:

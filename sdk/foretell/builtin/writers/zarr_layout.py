@@ -15,14 +15,11 @@ import numpy as np
 
 from foretell.abc.writer import WriterPlan
 from foretell.errors import OutputError
-from foretell.rows import fill_value
+from foretell.rows import dimension_names, fill_value
 from foretell.types import OutputSpec
 
 if TYPE_CHECKING:
     from zarr.abc.codec import BytesBytesCodec
-
-SAMPLE = "sample"
-"""Name of the dimension that runs over the rows."""
 
 VALID = "valid"
 ROOT = "zarr.json"
@@ -68,12 +65,6 @@ def row_bytes(spec: OutputSpec) -> int:
     return item * math.prod(spec.shape)
 
 
-def dimensions(spec: OutputSpec) -> tuple[str, ...]:
-    """Dimension names of an output's array, the rows' first."""
-    stem = spec.name.replace("/", "_")
-    return (SAMPLE, *(spec.dims or (f"{stem}_dim_{i}" for i in range(len(spec.shape)))))
-
-
 def object_key(spec: OutputSpec, shard: int) -> str:
     """Key of shard ``shard`` of an output. Dots, so that a shard costs no folder of its own."""
     return f"{spec.name}/c.{shard}" + ".0" * len(spec.shape)
@@ -93,7 +84,7 @@ def check_dimensions(outputs: Sequence[OutputSpec]) -> None:
 
 
 def _check_own_dimensions(spec: OutputSpec) -> None:
-    names = dimensions(spec)
+    names = dimension_names(spec)
     if len(names) != len(spec.shape) + 1:
         raise _bad_dimensions(spec, f"{len(spec.dims)} names for {len(spec.shape)} dimensions")
     if len(set(names)) != len(names):
@@ -116,8 +107,8 @@ def _see_each_other(one: OutputSpec, other: OutputSpec) -> bool:
 
 
 def _check_lengths(one: OutputSpec, other: OutputSpec) -> None:
-    lengths = dict(zip(dimensions(one)[1:], one.shape, strict=True))
-    for name, length in zip(dimensions(other)[1:], other.shape, strict=True):
+    lengths = dict(zip(dimension_names(one)[1:], one.shape, strict=True))
+    for name, length in zip(dimension_names(other)[1:], other.shape, strict=True):
         if lengths.get(name, length) != length:
             text = f"{name!r} is {lengths[name]} long in {one.name!r} and {length} here"
             raise _bad_dimensions(other, text)
@@ -126,7 +117,7 @@ def _check_lengths(one: OutputSpec, other: OutputSpec) -> None:
 def _bad_dimensions(spec: OutputSpec, why: str) -> OutputError:
     return OutputError(
         f"the dimensions of the output {spec.name!r} cannot be stored",
-        facts=[("dimensions", ", ".join(dimensions(spec))), ("because", why)],
+        facts=[("dimensions", ", ".join(dimension_names(spec))), ("because", why)],
         tries=[("name them in output_specs", "or leave the names out")],
         slug="output-dims",
     )
@@ -151,7 +142,7 @@ def array_arguments(spec: OutputSpec, plan: WriterPlan, level: int) -> dict[str,
         "shards": shard if inner != shard else None,
         "fill_value": fill_value(spec),
         "compressors": compressors(level),
-        "dimension_names": dimensions(spec),
+        "dimension_names": dimension_names(spec),
         "chunk_key_encoding": {"name": "default", "separator": "."},
         "attributes": dict(spec.attrs),
     }
