@@ -158,7 +158,7 @@ def test_rows_are_counted_whether_named_or_not(objects):
 @pytest.mark.parametrize("where", ["create", "create-staged", "create-done"])
 def test_a_flush_that_failed_is_repeated_without_loss_or_repetition(objects, where):
     log = FailureLog(objects)
-    failed = []
+    failed: list[str] = []
 
     def hook(operation, key):
         if operation == where and not failed:

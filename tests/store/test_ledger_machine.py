@@ -7,10 +7,10 @@ from contextlib import suppress
 
 import pytest
 from foretell.errors import Fenced, StorageError
-from foretell.store import ledger as ledger_module
 from foretell.store.compact import compact
 from foretell.store.fold import complete_folds
 from foretell.store.head import Head, HeadWriter, Totals
+from foretell.store.ledger import LedgerWriter
 from foretell.store.local import LocalObjects
 from foretell.store.manifest import new_manifest, read_manifest, write_manifest
 from foretell.store.objects import set_fault_hook
@@ -53,7 +53,7 @@ class LedgerMachine(RuleBasedStateMachine):
         self.manifest = read_manifest(self.objects)
         self.model = Model(N_CHUNKS)
         self.snapshot = open_snapshot(self.objects)
-        self.fenced = []
+        self.fenced: list[LedgerWriter] = []
 
     def teardown(self) -> None:
         set_fault_hook(None)
@@ -97,7 +97,7 @@ class LedgerMachine(RuleBasedStateMachine):
         self.fenced.append(self.writer)
         self.new_driver(take_over=True)
 
-    @precondition(lambda self: self.fenced)
+    @precondition(lambda self: bool(self.fenced))
     @rule(batch=st.lists(records(N_CHUNKS), min_size=1, max_size=3), fold=st.booleans())
     def fenced_driver_wakes_up(self, batch, fold) -> None:
         late = self.fenced.pop(0)
@@ -175,7 +175,7 @@ class LedgerMachine(RuleBasedStateMachine):
         self.writer.close()
         self.new_driver(take_over=False)
 
-    @precondition(lambda self: complete_folds(self.objects))
+    @precondition(lambda self: bool(complete_folds(self.objects)))
     @rule(data=st.data())
     def newest_fold_is_damaged(self, data) -> None:
         """The ledger, or the fold before, must make up for it."""
@@ -228,7 +228,7 @@ class LedgerMachine(RuleBasedStateMachine):
         return failed
 
 
-def head_of(session: SessionStarted, writer: ledger_module.LedgerWriter) -> Head:
+def head_of(session: SessionStarted, writer: LedgerWriter) -> Head:
     return Head(
         state="running",
         sequence=0,

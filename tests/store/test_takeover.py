@@ -15,6 +15,7 @@ from foretell.store.fold import complete_folds
 from foretell.store.head import HeadWriter
 from foretell.store.identity import ProcessIdentity, is_alive, process_started, this_process
 from foretell.store.leases import LATE_WRITE_SECONDS
+from foretell.store.ledger import LedgerWriter
 from foretell.store.local import LocalObjects
 from foretell.store.records import ChunkDone, Intent, SessionEnded, WorkerSeen
 from foretell.store.takeover import claim, read_ledger
@@ -49,8 +50,14 @@ def take(objects, run, fake_time, **options):
     return claim(objects, run, clock=fake_time.clock, **options)
 
 
-def seen(process, index=0, host=None, **options):
+def started_of(process) -> float:
     started = process_started(process.pid)
+    assert started is not None
+    return started
+
+
+def seen(process, index=0, host=None, **options):
+    started = started_of(process)
     return WorkerSeen(
         index, "tcp://x", host or this_process().host, process.pid, started, **options
     )
@@ -107,7 +114,7 @@ def test_secrets_in_a_command_are_not_recorded(objects, run, fake_time, monkeypa
 
 
 def test_a_live_driver_of_this_host_holds_the_run(objects, run, fake_time, child):
-    alive = replace(this_process(), pid=child.pid, pid_started=process_started(child.pid))
+    alive = replace(this_process(), pid=child.pid, pid_started=started_of(child))
     take(objects, run, fake_time, me=alive, command="sdk predict job.toml")
     before = sorted(objects.list())
     with pytest.raises(HeldError) as caught:
@@ -122,7 +129,7 @@ def test_a_live_driver_of_this_host_holds_the_run(objects, run, fake_time, child
 
 
 def test_a_killed_driver_holds_nothing_at_once(objects, run, fake_time, child):
-    alive = replace(this_process(), pid=child.pid, pid_started=process_started(child.pid))
+    alive = replace(this_process(), pid=child.pid, pid_started=started_of(child))
     take(objects, run, fake_time, me=alive)
     child.kill()
     child.wait()
@@ -219,7 +226,8 @@ def test_claimers_race_and_one_wins(tmp_path, manifest_of):
         run = manifest_of(4)
         write_manifest(LocalObjects(folder), run)
         barrier = threading.Barrier(4)
-        won, held = [], []
+        won: list[LedgerWriter] = []
+        held: list[int] = []
 
         def race(folder=folder, run=run, barrier=barrier, won=won, held=held):
             barrier.wait()
@@ -240,6 +248,7 @@ def test_claimers_race_and_one_wins(tmp_path, manifest_of):
 _DRIVER = """
 import sys
 from foretell.errors import HeldError, Fenced
+from foretell.store.ledger import LedgerWriter
 from foretell.store.local import LocalObjects
 from foretell.store.manifest import read_manifest
 from foretell.store.records import ChunkDone
@@ -272,6 +281,7 @@ def test_processes_that_take_over_each_other_lose_nothing(objects, new_run):
         for number in range(4)
     ]
     for process in drivers:
+        assert process.stdin is not None
         process.stdin.write("\n")
         process.stdin.flush()
     said = [process.communicate()[0].split() for process in drivers]
@@ -318,7 +328,7 @@ def test_an_orphan_of_this_host_is_ended_before_anything_else(objects, run, fake
 def test_processes_that_are_not_our_orphans_live_on(objects, run, fake_time, child, why):
     me = this_process()
     pid = child.pid if why == "its own driver" else 2**22 + 1
-    started = process_started(child.pid) if why == "its own driver" else 1.0
+    started = started_of(child) if why == "its own driver" else 1.0
     first = take(objects, run, fake_time, me=replace(me, pid=pid, pid_started=started))
     worker = seen(child)
     if why == "recycled":
@@ -417,7 +427,7 @@ def test_processes_are_told_apart(child):
     me = this_process()
     assert is_alive(me.pid, me.pid_started)
     assert not is_alive(me.pid, me.pid_started + 1)
-    started = process_started(child.pid)
+    started = started_of(child)
     assert is_alive(child.pid, started)
     child.kill()
     deadline = time.monotonic() + 10
