@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import dask
-from distributed import Client, Future, KilledWorker, LocalCluster, Nanny
+from distributed import Client, Future, KilledWorker, LocalCluster, Nanny, Worker
 
 from foretell.config.schedule import ScheduleOptions
 from foretell.engine import tasks
@@ -38,6 +38,13 @@ _SETTINGS: dict[str, Any] = {
     "distributed.worker.profile.enabled": False,
 }
 """Our own attempts and limits rule, so Dask's second guesses are off where we start the cluster."""
+
+_LOOPBACK = "127.0.0.1:0"
+_NO_DASHBOARD: dict[str, Any] = {
+    "dashboard_address": _LOOPBACK,
+    "scheduler_kwargs": {"dashboard": False},
+}
+"""Dask's HTTP servers start whether they are wanted or not, and would listen on every interface."""
 
 CALL_TIMEOUT = 20.0
 """Seconds after which a control call to one worker counts as unanswered."""
@@ -97,6 +104,13 @@ class ReportingNanny(Nanny):  # type: ignore[misc]  # distributed ships no types
         if self.worker_address:
             _EXITS[str(self.worker_address)] = exitcode
         await super()._on_worker_exit(exitcode)
+
+
+class LoopbackWorker(Worker):  # type: ignore[misc]  # distributed ships no types
+    """A worker inside this process; an address for its HTTP server must not bring a dashboard."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **{**options, "dashboard": False})
 
 
 class Cluster:
@@ -304,8 +318,10 @@ def _start(schedule: ScheduleOptions, kind: str, threads: int) -> Any:
             n_workers=1,
             threads_per_worker=threads,
             processes=False,
-            dashboard_address=None,
+            worker_class=LoopbackWorker,
+            worker_dashboard_address=_LOOPBACK,
             memory_limit=0,
+            **_NO_DASHBOARD,
             silence_logs=False,
         )
     return LocalCluster(
@@ -313,10 +329,10 @@ def _start(schedule: ScheduleOptions, kind: str, threads: int) -> Any:
         threads_per_worker=threads,
         processes=True,
         host="127.0.0.1",
-        dashboard_address=None,
         memory_limit=0,
         worker_class=ReportingNanny,
         silence_logs=False,
+        **_NO_DASHBOARD,
     )
 
 
