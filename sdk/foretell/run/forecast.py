@@ -80,10 +80,7 @@ class Forecast:
         return [
             ("store", self.url),
             ("rows", f"{self.rows:,}"),
-            (
-                "chunks",
-                f"{self.chunks:,}, {self.chunk_rows:,} rows each ({self.done_chunks:,} done)",
-            ),
+            ("chunks", cut),
             ("batch", f"{self.batch_size:,} rows"),
             ("workers", f"{self.workers} x {self.slots} slots x {self.threads} threads"),
             ("outputs", outputs),
