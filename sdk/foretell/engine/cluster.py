@@ -39,15 +39,10 @@ _SETTINGS: dict[str, Any] = {
 }
 """Our own attempts and limits rule, so Dask's second guesses are off where we start the cluster."""
 
-_LOOPBACK = "127.0.0.1:0"
-_NO_DASHBOARD: dict[str, Any] = {
-    "dashboard_address": _LOOPBACK,
-    "scheduler_kwargs": {"dashboard": False},
-}
-"""Dask's HTTP servers start whether they are wanted or not, and would listen on every interface."""
-
 CALL_TIMEOUT = 20.0
 """Seconds after which a control call to one worker counts as unanswered."""
+
+_LOOPBACK = "127.0.0.1:0"
 
 FETCH_TIMEOUT = 30.0
 """Seconds after which the result of a finished task counts as lost."""
@@ -106,11 +101,14 @@ class ReportingNanny(Nanny):  # type: ignore[misc]  # distributed ships no types
         await super()._on_worker_exit(exitcode)
 
 
-class LoopbackWorker(Worker):  # type: ignore[misc]  # distributed ships no types
-    """A worker inside this process; an address for its HTTP server must not bring a dashboard."""
+class InsideWorker(Worker):  # type: ignore[misc]  # distributed ships no types
+    """A worker inside this process whose HTTP server listens on loopback alone.
 
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **{**options, "dashboard": False})
+    Without an address Dask lets it listen on all interfaces, dashboard or not.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **{**kwargs, "dashboard_address": _LOOPBACK})
 
 
 class Cluster:
@@ -318,10 +316,10 @@ def _start(schedule: ScheduleOptions, kind: str, threads: int) -> Any:
             n_workers=1,
             threads_per_worker=threads,
             processes=False,
-            worker_class=LoopbackWorker,
-            worker_dashboard_address=_LOOPBACK,
+            dashboard_address=None,
+            scheduler_kwargs={"dashboard_address": _LOOPBACK},
+            worker_class=InsideWorker,
             memory_limit=0,
-            **_NO_DASHBOARD,
             silence_logs=False,
         )
     return LocalCluster(
@@ -329,10 +327,11 @@ def _start(schedule: ScheduleOptions, kind: str, threads: int) -> Any:
         threads_per_worker=threads,
         processes=True,
         host="127.0.0.1",
+        dashboard_address=None,
+        scheduler_kwargs={"dashboard_address": _LOOPBACK},
         memory_limit=0,
         worker_class=ReportingNanny,
         silence_logs=False,
-        **_NO_DASHBOARD,
     )
 
 

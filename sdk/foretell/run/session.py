@@ -34,7 +34,6 @@ from foretell.types import ChunkState, RunState, Valid
 if TYPE_CHECKING:
     from foretell.run.execute import Request
 
-_RETRYABLE = (ChunkState.DONE, ChunkState.FAILED, ChunkState.QUARANTINED)
 _TO_DO = (ChunkState.PENDING, ChunkState.RUNNING, ChunkState.RETRYING, ChunkState.DAMAGED)
 
 
@@ -119,12 +118,11 @@ class Session:
             wanted[:] = False
             wanted[list(self.request.retry)] = True
         suspects = [c for c in suspects_of(table, run_name(self.url)).tolist() if wanted[c]]
-        if self.sizing.inside:
-            suspects = self._without_killers(suspects)
         wanted[suspects] = False
-        fresh = np.flatnonzero(wanted & np.isin(table.state, _TO_DO + _RETRYABLE))
+        if self.sizing.inside and self.request.retry is None:
+            suspects = self._without_killers(suspects)
         return WorkQueue(
-            fresh=fresh,
+            fresh=np.flatnonzero(wanted),
             suspects=suspects,
             retries=self.prepared.schedule.retries,
             attempts=table.attempt,
@@ -138,11 +136,12 @@ class Session:
             self.request.sink.note(
                 "WARN", f"chunk {chunk} ended this process {table.attempt[chunk]} times: set aside"
             )
-        records = [
-            ChunkFailed(chunk, int(table.attempt[chunk]), ChunkState.QUARANTINED, suspect=True)
-            for chunk in killers
-        ]
-        self.ledger.append(records)
+        self.ledger.append(
+            [
+                ChunkFailed(chunk, int(table.attempt[chunk]), ChunkState.QUARANTINED, suspect=True)
+                for chunk in killers
+            ]
+        )
         return [chunk for chunk in suspects if chunk not in killers]
 
     def _recorder(self) -> Recorder:
