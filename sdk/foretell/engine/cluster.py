@@ -42,11 +42,10 @@ _SETTINGS: dict[str, Any] = {
 }
 """Our own attempts and limits rule, so Dask's second guesses are off where we start the cluster."""
 
-_STATUS_PAGES: dict[str, Any] = {"dashboard": False, "dashboard_address": "127.0.0.1:0"}
-"""Dask serves them whether asked to or not: at least to nobody else, and on a port of their own."""
-
 CALL_TIMEOUT = 20.0
 """Seconds after which a control call to one worker counts as unanswered."""
+
+_LOOPBACK = "127.0.0.1:0"
 
 FETCH_TIMEOUT = 30.0
 """Seconds after which the result of a finished task counts as lost."""
@@ -106,10 +105,13 @@ class ReportingNanny(Nanny):  # type: ignore[misc]  # distributed ships no types
 
 
 class InsideWorker(Worker):  # type: ignore[misc]  # distributed ships no types
-    """A worker inside this process, whose status pages stay on this machine."""
+    """A worker inside this process whose HTTP server listens on loopback alone.
 
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options | _STATUS_PAGES)
+    Without an address Dask lets it listen on all interfaces, dashboard or not.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **{**kwargs, "dashboard_address": _LOOPBACK})
 
 
 class Cluster:
@@ -311,14 +313,15 @@ def _start(schedule: ScheduleOptions, kind: str, threads: int) -> Any:
     if kind == "joined":
         return None
     if kind == "class":
-        return _start_class(schedule)
+        return start_class(schedule)
     if kind == "inside":
         return LocalCluster(
             n_workers=1,
             threads_per_worker=threads,
             processes=False,
+            dashboard_address=None,
+            scheduler_kwargs={"dashboard_address": _LOOPBACK},
             worker_class=InsideWorker,
-            scheduler_kwargs=_STATUS_PAGES,
             memory_limit=0,
             silence_logs=False,
         )
@@ -327,14 +330,16 @@ def _start(schedule: ScheduleOptions, kind: str, threads: int) -> Any:
         threads_per_worker=threads,
         processes=True,
         host="127.0.0.1",
-        scheduler_kwargs=_STATUS_PAGES,
+        dashboard_address=None,
+        scheduler_kwargs={"dashboard_address": _LOOPBACK},
         memory_limit=0,
         worker_class=ReportingNanny,
         silence_logs=False,
     )
 
 
-def _start_class(schedule: ScheduleOptions) -> Any:
+def start_class(schedule: ScheduleOptions) -> Any:
+    """A cluster of the class the settings name, scaled to the workers they ask for."""
     module, _, name = schedule.cluster.partition(":")
     try:
         cls = getattr(importlib.import_module(module), name)

@@ -48,6 +48,8 @@ class Member:
     moment: float = 0.0
     renewed: float = 0.0
     leased: bool = False
+    heard: int = 0
+    """Bytes of its output that were read."""
     doomed: str = ""
     """Why we ended it, empty when we did not."""
 

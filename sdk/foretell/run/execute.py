@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import queue
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,9 +18,11 @@ from foretell.engine import parts
 from foretell.engine.engine import Engine
 from foretell.engine.recorder import ProgressSink
 from foretell.engine.stopping import signals_into
+from foretell.engine.watcher import watched
 from foretell.errors import ConfigError, Interrupted, LoadError, NotARun, StoreError
+from foretell.paths import cache_dir
 from foretell.run.outcome import Outcome
-from foretell.run.planning import Sizing, make_plan, worker_job
+from foretell.run.planning import Sizing, make_plan, run_name
 from foretell.run.prepare import Prepared, check_same_job, prepare, versions
 from foretell.run.session import Session, idle_outcome
 from foretell.store.failures import read_failures
@@ -228,9 +232,8 @@ class _Flow:
     def run(self) -> Outcome:
         try:
             manifest = self._stored()
-            if manifest is None:
-                return self._new()
-            return self._continue(manifest)
+            with self._watched():
+                return self._new() if manifest is None else self._continue(manifest)
         finally:
             self.prepared.source.close()
 
@@ -300,6 +303,12 @@ class _Flow:
             if started is not None and started is not engine:
                 started.close()
 
+    def _watched(self) -> AbstractContextManager[None]:
+        """Under the command a run inside this process is watched from outside."""
+        asked = self.request.watch and self.sizing.inside
+        board = cache_dir() / "boards" / f"{run_name(self.url)}-{os.getpid()}.board"
+        return watched(board, self.sizing.timeout if asked else None)
+
     def _engine(self) -> Engine:
         return Engine(
             self.prepared.schedule, self.sizing.threads_in_worker, self.sizing.threads, self.inbox
@@ -317,9 +326,6 @@ def _refuse_foreign(objects: ObjectStore, url: str) -> None:
             raise StoreError(
                 "there is something at the output that is not a run",
                 facts=[("output", url), ("found", key)],
-                tries=[("--output …", "another place"), (f"rm -r {url}", "when it may go")],
+                tries=[("--output …", "another place")],
                 slug="not-a-run",
             )
-
-
-__all__ = ["Request", "SilentSink", "predict_job", "resume_run", "retry_run", "worker_job"]

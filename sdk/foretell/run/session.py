@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from foretell.engine import parts
-from foretell.engine.driver import Settings
+from foretell.engine.dispatch import Settings
 from foretell.engine.engine import Engine
 from foretell.engine.queue import WorkQueue
 from foretell.engine.rates import RateMeter
@@ -19,12 +19,14 @@ from foretell.events import Event, RunFinished, RunPlanned, RunStarted
 from foretell.plan import Plan
 from foretell.plugins.discovery import Broken
 from foretell.run.outcome import Outcome
-from foretell.run.planning import Sizing, memory_bounded, with_budget, worker_job
+from foretell.run.planning import Sizing, memory_bounded, run_name, with_budget, worker_job
 from foretell.run.prepare import Prepared
+from foretell.run.suspects import suspects_of
 from foretell.store import control
 from foretell.store.head import Head
 from foretell.store.manifest import Manifest
 from foretell.store.objects import ObjectStore
+from foretell.store.records import ChunkFailed, ChunkRestored
 from foretell.store.snapshot import Snapshot
 from foretell.store.takeover import claim
 from foretell.types import ChunkState, RunState, Valid
@@ -115,14 +117,32 @@ class Session:
         if self.request.retry is not None:
             wanted[:] = False
             wanted[list(self.request.retry)] = True
-        suspects = np.flatnonzero(wanted & table.suspect)
-        fresh = np.flatnonzero(wanted & ~table.suspect)
+        suspects = [c for c in suspects_of(table, run_name(self.url)).tolist() if wanted[c]]
+        wanted[suspects] = False
+        if self.sizing.inside and self.request.retry is None:
+            suspects = self._without_killers(suspects)
         return WorkQueue(
-            fresh=fresh,
-            suspects=suspects.tolist(),
+            fresh=np.flatnonzero(wanted),
+            suspects=suspects,
             retries=self.prepared.schedule.retries,
             attempts=table.attempt,
         )
+
+    def _without_killers(self, suspects: list[int]) -> list[int]:
+        """Give up chunks that ended this process in every attempt they are allowed."""
+        table, most = self.ledger.table, self.prepared.schedule.retries + 1
+        killers = [chunk for chunk in suspects if table.attempt[chunk] >= most]
+        for chunk in killers:
+            self.request.sink.note(
+                "WARN", f"chunk {chunk} ended this process {table.attempt[chunk]} times: set aside"
+            )
+        self.ledger.append(
+            [
+                ChunkFailed(chunk, int(table.attempt[chunk]), ChunkState.QUARANTINED, suspect=True)
+                for chunk in killers
+            ]
+        )
+        return [chunk for chunk in suspects if chunk not in killers]
 
     def _recorder(self) -> Recorder:
         observers = parts.plugins().observers(self._observer_broke)
@@ -202,7 +222,6 @@ class Session:
             in_hand=memory_bounded(
                 self.plan, self.sizing, self.prepared.job.origin("schedule.memory_limit")
             ),
-            retries=schedule.retries,
             drain=schedule.drain,
             walltime_ends=self.recorder.facts.walltime_ends,
             on_error=schedule.on_error,
@@ -259,8 +278,6 @@ class Session:
 
     def _restore_unfinished_retries(self) -> None:
         """A retry that ended before any put leaves the old record in force."""
-        from foretell.store.records import ChunkRestored
-
         table = self.ledger.table
         chunks = [c for c in self.request.retry or () if c in table.retried and self._untouched(c)]
         if chunks:
