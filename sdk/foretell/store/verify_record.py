@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from foretell.errors import DamagedLedger, StoreError
+from foretell.store.failure_records import failure_segments, read_failure_segment
 from foretell.store.fold import DamagedFold, Fold, complete_folds, read_fold
 from foretell.store.layout import FOLD, LEDGER, MANIFEST, RUN, fold_key, number_of, segment_key
 from foretell.store.manifest import read_manifest
@@ -27,6 +28,7 @@ def check_record(snapshot: Snapshot) -> list[Problem]:
     return [
         *_check_manifest(snapshot),
         *_check_ledger(snapshot),
+        *_check_failures(objects),
         *_check_reserved(snapshot),
         *_check_staged(objects, snapshot.table.ended is not None),
     ]
@@ -40,6 +42,16 @@ def _check_manifest(snapshot: Snapshot) -> Iterator[Problem]:
         return
     if stored.hash != snapshot.manifest.hash:
         yield Problem("manifest", "it was replaced since the run was opened", MANIFEST)
+
+
+def _check_failures(objects: ObjectStore) -> Iterator[Problem]:
+    for number in failure_segments(objects):
+        try:
+            read_failure_segment(objects, number)
+        except FileNotFoundError:
+            continue
+        except DamagedLedger as error:
+            yield Problem("failures", error.message, dict(error.facts)["segment"])
 
 
 def _check_reserved(snapshot: Snapshot) -> Iterator[Problem]:
