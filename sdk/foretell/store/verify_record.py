@@ -8,7 +8,13 @@ import numpy as np
 
 from foretell.errors import DamagedLedger, StoreError
 from foretell.store.failure_records import failure_segments, read_failure_segment
-from foretell.store.fold import DamagedFold, Fold, complete_folds, read_fold
+from foretell.store.fold import (
+    DamagedFold,
+    Fold,
+    complete_folds,
+    damaged_documents,
+    read_fold,
+)
 from foretell.store.layout import FOLD, LEDGER, MANIFEST, RUN, fold_key, number_of, segment_key
 from foretell.store.manifest import read_manifest
 from foretell.store.objects import ObjectStore
@@ -124,6 +130,10 @@ def _read_folds(objects: ObjectStore, n_chunks: int) -> tuple[dict[int, Fold], l
             # The segments it was made from, or an older fold, still say it all.
             problems.append(Problem("fold", str(error), fold_key(name)))
             continue
+        problems += [
+            Problem("fold", "it is not what was written", key)
+            for key in damaged_documents(objects, fold)
+        ]
         folds.setdefault(fold.sequence, fold)
     return folds, problems
 
