@@ -36,6 +36,7 @@ from foretell.engine.stopping import Signalled, Stop, on_signal
 from foretell.engine.tasks import LoadFailed
 from foretell.errors import Fenced, LoadError, StorageError
 from foretell.plan import Plan
+from foretell.store.manifest import check_there
 from foretell.store.records import WorkerSeen
 from foretell.types import RunState
 
@@ -346,6 +347,7 @@ class Driver:
         if self.stop is not None:
             state = RunState.DRAINING
         try:
+            check_there(self.recorder.objects)
             listen(self.crew, self.recorder, self.host)
             head = self.recorder.beat(state, sum(len(s.members) for s in ready), self.pause.reason)
             samples = list(self.limits.samples.values())

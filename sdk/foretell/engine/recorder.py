@@ -96,7 +96,7 @@ class Recorder:
         self.plan = plan
         self.facts = facts
         self.rates = rates
-        self._objects = objects
+        self.objects = objects
         self.failures = FailureLog(objects, facts.epoch)
         self.log_writer = LogWriter(objects)
         self.metrics = MetricsWriter(objects)
@@ -254,7 +254,7 @@ class Recorder:
 
     def workers(self, samples: list[dict[str, Any]]) -> None:
         """Write the last figures of every worker."""
-        write_workers(self._objects, samples, time.time())
+        write_workers(self.objects, samples, time.time())
 
     def sample(self, head: Head, workers: list[dict[str, Any]]) -> None:
         """Keep the figures of now for those who look at the past."""
@@ -275,7 +275,7 @@ class Recorder:
 
     def room(self) -> int | None:
         """Bytes left in the storage, where it can be known."""
-        return self._objects.free_bytes()
+        return self.objects.free_bytes()
 
     def end(self, state: RunState, exit_code: int, reason: str) -> None:
         """The session's last record."""

@@ -71,8 +71,15 @@ class Root:
         os.close(self._open())
 
     @contextmanager
-    def folder(self, parts: tuple[str, ...], *, create: bool = False) -> Iterator[int]:
+    def folder(
+        self, parts: tuple[str, ...], *, create: bool = False, there: int = 0
+    ) -> Iterator[int]:
         """A descriptor of the folder ``parts`` below the root, closed afterwards.
+
+        Args:
+            parts: Names of the folders on the way.
+            create: Whether missing ones are created.
+            there: How many of the first must be there all the same.
 
         Raises:
             FileNotFoundError: a folder is missing and ``create`` is False.
@@ -82,7 +89,7 @@ class Root:
         current = self._open_for(create)
         try:
             for depth, part in enumerate(parts):
-                below = self._step(current, parts[: depth + 1], part, create)
+                below = self._step(current, parts[: depth + 1], part, create and depth >= there)
                 os.close(current)
                 current = below
             yield current

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from foretell.errors import NotARun, StoreError
+from foretell.errors import NotARun, StorageError, StoreError
 from foretell.redact import redact
 from foretell.store.layout import MANIFEST
 from foretell.store.objects import ObjectStore
@@ -73,6 +73,23 @@ def write_manifest(objects: ObjectStore, manifest: Manifest) -> bool:
     """Store the manifest if there is none; whether there was none."""
     text = json.dumps(_document(sealed(manifest), with_hash=True), indent=1, allow_nan=False)
     return objects.create(MANIFEST, text.encode() + b"\n")
+
+
+def check_there(objects: ObjectStore) -> None:
+    """Notice a store that somebody deletes while it is written.
+
+    Raises:
+        StorageError: the manifest, which never goes, is gone.
+    """
+    try:
+        objects.version(MANIFEST)
+    except FileNotFoundError:
+        raise StorageError(
+            "the run store has vanished",
+            facts=[("store", objects.url), ("missing", MANIFEST)],
+            tries=[("put it back and resume", "")],
+            slug="store-vanished",
+        ) from None
 
 
 def read_manifest(objects: ObjectStore) -> Manifest:

@@ -32,11 +32,14 @@ class Staging:
         self.power = power
         self._root = root
         self._names = itertools.count()
+        # Whoever deletes a store while it is written must not find it made anew behind them.
+        self._seen = False
 
     @contextmanager
     def file(self, view: memoryview) -> Iterator[Staged]:
         """A file that holds ``view``; whatever is left of it is removed afterwards."""
-        with self._root.folder((*STAGE_PARTS, self.label), create=True) as folder:
+        there, self._seen = int(self._seen), True
+        with self._root.folder((*STAGE_PARTS, self.label), create=True, there=there) as folder:
             name = f"{os.getpid()}-{next(self._names)}"
             try:
                 _write(folder, name, view, self.power)
