@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import dask
-from distributed import Client, Future, KilledWorker, LocalCluster, Nanny
+from distributed import Client, Future, KilledWorker, LocalCluster, Nanny, Worker
 
 from foretell.config.schedule import ScheduleOptions
 from foretell.engine import tasks
@@ -41,6 +41,8 @@ _SETTINGS: dict[str, Any] = {
 
 CALL_TIMEOUT = 20.0
 """Seconds after which a control call to one worker counts as unanswered."""
+
+_LOOPBACK = "127.0.0.1:0"
 
 FETCH_TIMEOUT = 30.0
 """Seconds after which the result of a finished task counts as lost."""
@@ -97,6 +99,16 @@ class ReportingNanny(Nanny):  # type: ignore[misc]  # distributed ships no types
         if self.worker_address:
             _EXITS[str(self.worker_address)] = exitcode
         await super()._on_worker_exit(exitcode)
+
+
+class InsideWorker(Worker):  # type: ignore[misc]  # distributed ships no types
+    """A worker inside this process whose HTTP server listens on loopback alone.
+
+    Without an address Dask lets it listen on all interfaces, dashboard or not.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **{**kwargs, "dashboard_address": _LOOPBACK})
 
 
 class Cluster:
@@ -305,6 +317,8 @@ def _start(schedule: ScheduleOptions, kind: str, threads: int) -> Any:
             threads_per_worker=threads,
             processes=False,
             dashboard_address=None,
+            scheduler_kwargs={"dashboard_address": _LOOPBACK},
+            worker_class=InsideWorker,
             memory_limit=0,
             silence_logs=False,
         )
@@ -314,6 +328,7 @@ def _start(schedule: ScheduleOptions, kind: str, threads: int) -> Any:
         processes=True,
         host="127.0.0.1",
         dashboard_address=None,
+        scheduler_kwargs={"dashboard_address": _LOOPBACK},
         memory_limit=0,
         worker_class=ReportingNanny,
         silence_logs=False,

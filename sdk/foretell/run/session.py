@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from foretell.engine import parts
-from foretell.engine.driver import Settings
+from foretell.engine.dispatch import Settings
 from foretell.engine.engine import Engine
 from foretell.engine.queue import WorkQueue
 from foretell.engine.rates import RateMeter
@@ -34,7 +34,6 @@ from foretell.types import ChunkState, RunState, Valid
 if TYPE_CHECKING:
     from foretell.run.execute import Request
 
-_RETRYABLE = (ChunkState.DONE, ChunkState.FAILED, ChunkState.QUARANTINED)
 _TO_DO = (ChunkState.PENDING, ChunkState.RUNNING, ChunkState.RETRYING, ChunkState.DAMAGED)
 
 
@@ -119,12 +118,11 @@ class Session:
             wanted[:] = False
             wanted[list(self.request.retry)] = True
         suspects = [c for c in suspects_of(table, run_name(self.url)).tolist() if wanted[c]]
-        if self.sizing.inside:
-            suspects = self._without_killers(suspects)
         wanted[suspects] = False
-        fresh = np.flatnonzero(wanted & np.isin(table.state, _TO_DO + _RETRYABLE))
+        if self.sizing.inside and self.request.retry is None:
+            suspects = self._without_killers(suspects)
         return WorkQueue(
-            fresh=fresh,
+            fresh=np.flatnonzero(wanted),
             suspects=suspects,
             retries=self.prepared.schedule.retries,
             attempts=table.attempt,
@@ -138,11 +136,12 @@ class Session:
             self.request.sink.note(
                 "WARN", f"chunk {chunk} ended this process {table.attempt[chunk]} times: set aside"
             )
-        records = [
-            ChunkFailed(chunk, int(table.attempt[chunk]), ChunkState.QUARANTINED, suspect=True)
-            for chunk in killers
-        ]
-        self.ledger.append(records)
+        self.ledger.append(
+            [
+                ChunkFailed(chunk, int(table.attempt[chunk]), ChunkState.QUARANTINED, suspect=True)
+                for chunk in killers
+            ]
+        )
         return [chunk for chunk in suspects if chunk not in killers]
 
     def _recorder(self) -> Recorder:
@@ -223,7 +222,6 @@ class Session:
             in_hand=memory_bounded(
                 self.plan, self.sizing, self.prepared.job.origin("schedule.memory_limit")
             ),
-            retries=schedule.retries,
             drain=schedule.drain,
             walltime_ends=self.recorder.facts.walltime_ends,
             on_error=schedule.on_error,
