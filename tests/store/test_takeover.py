@@ -22,9 +22,7 @@ from foretell.store.objects import set_fault_hook
 from foretell.store.records import ChunkDone, Intent, SessionEnded, WorkerSeen
 from foretell.store.takeover import claim, read_ledger
 from foretell.types import ChunkState
-
-from tests.store.ledger_model import FakeTime, driver
-from tests.store.test_ledger_machine import head_of
+from ledger_model import FakeTime, driver, head_of
 
 ELSEWHERE = ProcessIdentity("other-host", "other-boot", 17, 1.0)
 
