@@ -128,10 +128,10 @@ def test_a_missing_attribute_names_the_file_and_near_misses(tmp_path):
         load_object("unet:biuld", tmp_path)
     assert str(caught.value).splitlines() == [
         "error[load]: unet has no 'biuld'",
-        "  import        unet:biuld",
-        f"  file          {tmp_path}/unet.py",
-        "  public names  build, post",
-        "  try           unet:build",
+        "  import         unet:biuld",
+        f"  file           {tmp_path}/unet.py",
+        "  public names   build, post",
+        "  try            unet:build",
     ]
 
 
@@ -141,9 +141,9 @@ def test_a_missing_module_names_where_it_was_looked_for(tmp_path):
         load_object("uent:build", tmp_path)
     assert str(caught.value).splitlines() == [
         "error[load]: there is no module 'uent'",
-        "  import     uent:build",
-        f"  looked in  {tmp_path}, then the installed packages",
-        "  try        unet:build",
+        "  import      uent:build",
+        f"  looked in   {tmp_path}, then the installed packages",
+        "  try         unet:build",
     ]
 
 

@@ -55,9 +55,9 @@ def test_an_unknown_output_names_the_known_ones():
         rows.keep_outputs({"label": 1, "probability": 2}, ["lable"])
     assert str(caught.value).splitlines() == [
         "error[output-unknown]: the model has no output 'lable'",
-        "  asked for  predictor.outputs = 'lable'",
-        "  outputs    label, probability",
-        "  try        outputs = ['label']",
+        "  asked for   predictor.outputs = 'lable'",
+        "  outputs     label, probability",
+        "  try         outputs = ['label']",
     ]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -62,8 +62,6 @@ class Assembly:
                 self._check_version()
             elif name not in SECTIONS:
                 self._unknown_section(name)
-            elif (name,) in self.given:
-                self._check_table(name)
 
     def _check_version(self) -> None:
         given = self.given.get(("version",))
@@ -78,14 +76,6 @@ class Assembly:
         known = () if near else SECTIONS
         message = "unknown key" if (name,) in self.given else "unknown section"
         self.problems.append(Problem(name, message, got, origin, nearest=near, known=known))
-
-    def _check_table(self, name: str) -> None:
-        value = self.given[(name,)]
-        if isinstance(value.value, Mapping) and not value.value:
-            return
-        got, origin = place((name,), self.given)
-        self.problems.append(Problem(name, f"expected a table [{name}]", got, origin))
-        del self.given[(name,)]
 
     # --- kinds ---------------------------------------------------------------------------------
 
@@ -110,11 +100,15 @@ class Assembly:
         if given is None:
             self._missing("source", "path")
             return
-        kind = infer.source_kind(str(given.value), given.base or self.base)
+        got, origin = place(("source", "path"), self.given)
+        text = given.value if given.raw is None else given.raw
+        if not isinstance(text, str):
+            self.problems.append(Problem("source.path", "expected text", got, origin))
+            return
+        kind = infer.source_kind(text, given.base or self.base)
         if kind is not None:
             self._set_kind("source", kind, "inferred from source.path")
             return
-        got, origin = place(("source", "path"), self.given)
         message = "missing, and the path does not tell what it holds"
         tries = (("--set source.kind=…", "sdk plugins lists the kinds"),)
         self.problems.append(Problem("source.kind", message, got, origin, tries=tries))

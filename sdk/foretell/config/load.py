@@ -17,6 +17,7 @@ from foretell.config.assemble import Assembly
 from foretell.config.files import read_job_file, read_pyproject
 from foretell.config.job import DEFAULT, VERSION, Job
 from foretell.config.layers import (
+    SECTIONS,
     Layer,
     Typed,
     Value,
@@ -26,7 +27,7 @@ from foretell.config.layers import (
     join_key,
     merge,
 )
-from foretell.config.problems import Problem
+from foretell.config.problems import Problem, show_value
 from foretell.redact import HIDDEN
 
 __all__ = ["DEFAULT", "VERSION", "Job", "Resolve", "Typed", "job_from_json", "load_job"]
@@ -71,16 +72,15 @@ def load_job(
     base = here if file is None else Path(os.path.normpath(file.parent))
     from_file = {} if file is None else read_job_file(file, str(path))
     environment, near = from_env(os.environ if env is None else env, here)
-    merged = merge(
-        [
-            from_sets(sets or {}, labels or {}, here),
-            environment,
-            from_file,
-            read_pyproject(base, here),
-        ]
-    )
-    assembly = Assembly(merged, base, resolve, default_deployer)
-    assembly.problems += [_almost(*names) for names in near]
+    layers = [
+        from_sets(sets or {}, labels or {}, here),
+        environment,
+        from_file,
+        read_pyproject(base, here),
+    ]
+    no_tables = [problem for layer in layers for problem in _no_tables(layer)]
+    assembly = Assembly(merge(layers), base, resolve, default_deployer)
+    assembly.problems += [_almost(*names) for names in near] + no_tables
     return assembly.job(file)
 
 
@@ -118,6 +118,18 @@ def _almost(name: str, value: str, right: str) -> Problem:
     message = "not a setting: two underscores follow the section"
     tries = ((right, "the nearest right name"),)
     return Problem(name, message, value, "the environment", tries=tries)
+
+
+def _no_tables(layer: Layer) -> list[Problem]:
+    """Sections that are something else than a table, taken out of the layer."""
+    problems = []
+    for name in SECTIONS:
+        value = layer.get((name,))
+        if value is not None and not (isinstance(value.value, Mapping) and not value.value):
+            got = show_value(name, value.value)
+            problems.append(Problem(name, f"expected a table [{name}]", got, value.origin))
+            del layer[(name,)]
+    return problems
 
 
 def _left_out(merged: Layer) -> list[Problem]:

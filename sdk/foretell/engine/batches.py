@@ -86,25 +86,28 @@ class BatchRunner:
         """
         full = np.zeros(size, dtype=bool)
         full[: len(mask)] = mask
-        index = np.zeros(size, dtype=np.int64)
-        index[: len(mask)] = np.arange(len(mask))
-        whole = len(mask) == size and bool(mask.all())
-        if not whole:
-            index[~full] = int(np.flatnonzero(full)[0])
+        global_rows = np.full(size, -1, dtype=np.int64)
+        global_rows[: len(mask)] = np.where(mask, rows, -1)
+        if not full.all():
+            index = np.zeros(size, dtype=np.int64)
+            index[: len(mask)] = np.arange(len(mask))
+            index[~full] = int(np.argmax(full))
             examples = rowops.take(examples, index)
-        global_rows = np.where(full, rows[index], -1)
         batch = Batch(
             inputs=self.predictor.collate(examples),
             rows=global_rows,
             mask=full,
-            keys=rowops.row_keys(self._seed, rows[index]),
+            keys=rowops.row_keys(self._seed, global_rows),
         )
         return self.deployment.launch(batch), full
 
     def finish(self, started: Any) -> Arrays:
         """Collect a started batch: named, checked outputs of its real rows."""
         handle, mask = started
-        predictions = rowops.select(self.deployment.collect(handle), mask)
+        collected = self.deployment.collect(handle)
+        if not mask.any():
+            return {}
+        predictions = rowops.select(collected, mask)
         try:
             named = self.predictor.postprocess(predictions)
         except RowFailure as error:
@@ -198,17 +201,19 @@ class BatchRunner:
         result: BatchResult,
         size: int,
     ) -> None:
-        half = max(1, size // 2)
-        self.ceiling = min(self.ceiling, half)
+        self.ceiling = min(self.ceiling, max(1, size // 2))
         result.splits += 1
-        for start in range(0, len(mask), half):
-            window = slice(start, min(start + half, len(mask)))
-            if not mask[window].any():
-                continue
-            inner = BatchResult()
-            piece = rowops.take(examples, window)
-            self._attempt(piece, rows[window], np.flatnonzero(mask[window]), budget, inner, half)
-            self._merge(result, inner, start, len(mask))
+        start = 0
+        while start < len(mask):
+            fits = self.ceiling  # may fall further while the pieces are tried
+            window = slice(start, min(start + fits, len(mask)))
+            if mask[window].any():
+                inner = BatchResult()
+                piece = rowops.take(examples, window)
+                wanted = np.flatnonzero(mask[window])
+                self._attempt(piece, rows[window], wanted, budget, inner, fits)
+                self._merge(result, inner, start, len(mask))
+            start += fits
 
     @staticmethod
     def _merge(result: BatchResult, inner: BatchResult, start: int, length: int) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from foretell.engine.board import Phase, Stamp, read_board
 from foretell.engine.crew import Member
 from foretell.engine.messages import MAX_TRACEBACK, Trouble
 from foretell.engine.tasks import kill_process
+from foretell.store.identity import process_started
 
 _TAIL = 8_000
 
@@ -107,15 +109,9 @@ def sweep_remains(member: Member) -> None:
             Path(member.info.output).unlink(missing_ok=True)
 
 
-def same_process(pid: int, started: float) -> psutil.Process | None:
-    """The process with this pid and start time, or None when it is gone."""
-    try:
-        process = psutil.Process(pid)
-        if abs(process.create_time() - started) > 1.0 or process.status() == "zombie":
-            return None
-    except psutil.Error:
-        return None
-    return process
+def alive(pid: int, started: float) -> bool:
+    """Whether the process with this pid and start time still is there."""
+    return process_started(pid) == started
 
 
 def make_sure_dead(member: Member, host: str) -> bool:
@@ -125,12 +121,9 @@ def make_sure_dead(member: Member, host: str) -> bool:
         return False
     if info.pid == os.getpid():
         return True  # a cluster inside this process: its threads end with their tasks
-    process = same_process(info.pid, info.pid_started)
-    if process is None:
+    if not alive(info.pid, info.pid_started):
         return True
     kill_process(info.pid)
-    try:
-        process.wait(timeout=5)
-    except psutil.Error:
-        return same_process(info.pid, info.pid_started) is None
-    return True
+    with suppress(psutil.Error):
+        psutil.Process(info.pid).wait(timeout=5)
+    return not alive(info.pid, info.pid_started)

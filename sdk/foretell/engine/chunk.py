@@ -71,6 +71,7 @@ def run_chunk(runtime: Runtime, work: ChunkWork) -> ChunkReport:
             touched=touched,
         )
     finally:
+        runtime.slots.passed(work.turn)
         runtime.board.stamp(Phase.IDLE)
     return ChunkReport(
         chunk=work.chunk,
@@ -109,7 +110,7 @@ def _work(runtime: Runtime, work: ChunkWork) -> tuple[Draft, Receipt]:
             draft.quarantine(at, error)
     _keep_columns(runtime, got.examples, wanted, draft)
     board.stamp(Phase.WAIT)
-    with runtime.slots:
+    with runtime.slots.turn(work.turn):
         board.stamp(Phase.MODEL)
         _compute(runtime, got.examples, wanted, chunk, draft)
     _count_nan(runtime, draft)
@@ -153,10 +154,11 @@ def _old_draft(runtime: Runtime, work: ChunkWork, chunk: Chunk) -> Draft:
 def _keep_columns(runtime: Runtime, examples: Examples, wanted: np.ndarray, draft: Draft) -> None:
     """Carry input columns to the output; a record without the column is that row's failure."""
     for name in runtime.plan.keep:
-        for at in np.flatnonzero(wanted) if isinstance(examples, list) else ():
-            if name not in examples[at]:
-                wanted[at] = False
-                draft.quarantine(int(at), KeyError(f"the record has no column {name!r} to keep"))
+        if isinstance(examples, list):
+            for at in np.flatnonzero(wanted).tolist():
+                if name not in examples[at]:
+                    wanted[at] = False
+                    draft.quarantine(at, KeyError(f"the record has no column {name!r} to keep"))
         positions = np.flatnonzero(wanted)
         if len(positions):
             values = rowops.column(rowops.take(examples, positions), name)
@@ -171,18 +173,23 @@ def _compute(
     runner = runtime.runner
     rows = np.arange(chunk.start, chunk.stop, dtype=np.int64) + runtime.job.row_offset
     flying: deque[tuple[slice, Any]] = deque()
-    start = 0
-    while start < len(wanted) or flying:
+    start, end = 0, max(len(wanted), runtime.lockstep_rows(chunk.id))
+    if end > len(wanted) and not len(wanted):
+        examples = _one_row(runtime, chunk.id)
+    while start < end or flying:
         size = runner.ceiling
-        if start < len(wanted) and len(flying) < runner.deployment.max_in_flight:
+        if start < end and len(flying) < runner.deployment.max_in_flight:
             window = slice(start, min(start + size, len(wanted)))
-            start = window.stop
+            start += size
             draft.splits += size < runner.batch_size
-            if not wanted[window].any():
+            if not wanted[window].any() and not runtime.splits_rows:
                 continue
             try:
                 handle = runner.start(
-                    rowops.take(examples, window), rows[window], wanted[window], size
+                    rowops.take(examples, window if wanted[window].any() else slice(0, 1)),
+                    rows[window],
+                    wanted[window],
+                    size,
                 )
             except UserError as error:
                 handle = error
@@ -190,6 +197,12 @@ def _compute(
             continue
         window, (handle, size) = flying.popleft()
         _land(runtime, examples, rows, wanted, draft, window, handle, size)
+
+
+def _one_row(runtime: Runtime, chunk_id: int) -> Examples:
+    """Some row to fill batches with, for a member that has none of its own in a short chunk."""
+    first = runtime.plan.chunk(chunk_id).start + runtime.job.row_offset
+    return runtime.source.read(first, first + 1).examples
 
 
 def _land(
@@ -207,6 +220,8 @@ def _land(
             raise handle
         outputs = runtime.runner.finish(handle)
     except UserError as error:
+        if runtime.group.size > 1:
+            raise  # the members move in step: none of them may search on its own
         lost = int((draft.valid == Valid.QUARANTINED).sum())
         result = runtime.runner.settle(
             rowops.take(examples, window),
@@ -226,6 +241,8 @@ def _land(
 
 
 def _place(draft: Draft, window: slice, mask: np.ndarray, outputs: Arrays) -> None:
+    if not mask.any():
+        return
     where: Any = window if mask.all() else window.start + np.flatnonzero(mask)
     for name, values in outputs.items():
         draft.arrays[name][where] = values

@@ -10,17 +10,19 @@ import asyncio
 import importlib
 import logging
 import queue
+import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import dask
-from distributed import Client, Future, LocalCluster, Nanny
+from distributed import Client, Future, KilledWorker, LocalCluster, Nanny, Worker
 
 from foretell.config.schedule import ScheduleOptions
 from foretell.engine import tasks
 from foretell.engine.messages import WorkerJob
 from foretell.errors import LoadError
+from foretell.paths import cache_dir
 from foretell.types import GroupInfo
 
 _SETTINGS: dict[str, Any] = {
@@ -40,6 +42,11 @@ _SETTINGS: dict[str, Any] = {
 CALL_TIMEOUT = 20.0
 """Seconds after which a control call to one worker counts as unanswered."""
 
+_LOOPBACK = "127.0.0.1:0"
+
+FETCH_TIMEOUT = 30.0
+"""Seconds after which the result of a finished task counts as lost."""
+
 
 @dataclass(frozen=True, slots=True)
 class WorkerJoined:
@@ -50,10 +57,9 @@ class WorkerJoined:
 
 @dataclass(frozen=True, slots=True)
 class WorkerLeft:
-    """A worker is gone for the scheduler. ``exit_code`` where its nanny told us."""
+    """A worker is gone for the scheduler."""
 
     address: str
-    exit_code: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +101,16 @@ class ReportingNanny(Nanny):  # type: ignore[misc]  # distributed ships no types
         await super()._on_worker_exit(exitcode)
 
 
+class InsideWorker(Worker):  # type: ignore[misc]  # distributed ships no types
+    """A worker inside this process whose HTTP server listens on loopback alone.
+
+    Without an address Dask lets it listen on all interfaces, dashboard or not.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **{**kwargs, "dashboard_address": _LOOPBACK})
+
+
 class Cluster:
     """A running Dask cluster and our client on it.
 
@@ -116,7 +132,8 @@ class Cluster:
         self.kind = _kind(schedule)
         self._futures: dict[str, Future] = {}
         self._quiet = _Quiet()
-        self._config = dask.config.set(_SETTINGS | _thread_environment(cpu_threads))
+        scratch = {"temporary-directory": str(cache_dir() / "dask")}
+        self._config = dask.config.set(_SETTINGS | scratch | _thread_environment(cpu_threads))
         self._cluster: Any = None
         self._client: Any = None
         self._closing = False
@@ -147,9 +164,16 @@ class Cluster:
         """Prepare a worker; answered with ``what="install"``."""
         self._call(address, "install", tasks.install, job, worker, group)
 
-    def renew(self, address: str, run: str, echoed: float, draining: bool) -> None:
-        """Renew a worker's lease; answered with ``what="renew"``."""
-        self._call(address, "renew", tasks.renew, run, echoed, draining)
+    def renew(
+        self,
+        address: str,
+        run: str,
+        echoed: float,
+        draining: bool,
+        routes: Mapping[str, tuple[str, int]],
+    ) -> None:
+        """Renew a worker's lease and tell it the routes; answered with ``what="renew"``."""
+        self._call(address, "renew", tasks.renew, run, echoed, draining, dict(routes))
 
     def sample(self, address: str, run: str) -> None:
         """Ask a worker for its figures; answered with ``what="stats"``."""
@@ -186,6 +210,13 @@ class Cluster:
         futures = [f for key in keys if (f := self._futures.pop(key, None)) is not None]
         if futures and self._client.status == "running":
             self._client.cancel(futures)
+
+    def exit_code(self, address: str) -> int | None:
+        """How a worker process we started ended; its nanny knows a moment after the scheduler."""
+        until = time.monotonic() + (0.5 if self.kind == "local" else 0.0)
+        while address not in _EXITS and time.monotonic() < until:
+            time.sleep(0.005)
+        return _EXITS.pop(address, None)
 
     def alive(self) -> bool:
         """Whether the connection to the scheduler stands."""
@@ -232,28 +263,38 @@ class Cluster:
         self._client.loop.add_callback(go)
 
     def _ended(self, future: Future, address: str) -> None:
-        """In a thread of the client's: fetch the (small) result and put it into the inbox."""
+        """In a thread of the client's: have the (small) result fetched, without waiting for it.
+
+        A result may be lost with its worker before it is fetched; others must not wait behind it.
+        """
         if self._closing or self._futures.pop(future.key, None) is None:
             return
         if future.status == "finished":
-            try:
-                self.inbox.put(TaskEnded(future.key, address, result=future.result(timeout=30)))
-                return
-            except Exception as error:
-                text = f"{type(error).__name__}: {error}"
-        else:
-            text = str(future.status)
+            self._client.loop.add_callback(self._fetch, future, address)
+            return
+        text = str(future.status)
+        if future.status == "error" and not isinstance(cause := future.exception(), KilledWorker):
+            text = f"failed: {type(cause).__name__}: {cause}"
         self.inbox.put(TaskEnded(future.key, address, error=text))
 
-    def _heard(self, event: tuple[float, Mapping[str, Any]]) -> None:
-        if self._closing:
-            return
+    async def _fetch(self, future: Future, address: str) -> None:
+        try:
+            result = await asyncio.wait_for(
+                self._client.gather(future, asynchronous=True), FETCH_TIMEOUT
+            )
+        except (Exception, asyncio.CancelledError) as error:
+            text = f"{type(error).__name__}: {error}"
+            self.inbox.put(TaskEnded(future.key, address, error=text))
+        else:
+            self.inbox.put(TaskEnded(future.key, address, result=result))
+
+    def _heard(self, event: tuple[float, Any]) -> None:
         _, message = event
-        if not isinstance(message, Mapping):
+        if self._closing or not isinstance(message, Mapping):
             return
         if message.get("action") == "remove-worker":
             address = str(message["worker"])
-            self.inbox.put(WorkerLeft(address, _EXITS.pop(address, None)))
+            self.inbox.put(WorkerLeft(address))
         elif message.get("action") == "add-worker":
             self.inbox.put(WorkerJoined(str(message["worker"])))
 
@@ -276,6 +317,8 @@ def _start(schedule: ScheduleOptions, kind: str, threads: int) -> Any:
             threads_per_worker=threads,
             processes=False,
             dashboard_address=None,
+            scheduler_kwargs={"dashboard_address": _LOOPBACK},
+            worker_class=InsideWorker,
             memory_limit=0,
             silence_logs=False,
         )
@@ -285,6 +328,7 @@ def _start(schedule: ScheduleOptions, kind: str, threads: int) -> Any:
         processes=True,
         host="127.0.0.1",
         dashboard_address=None,
+        scheduler_kwargs={"dashboard_address": _LOOPBACK},
         memory_limit=0,
         worker_class=ReportingNanny,
         silence_logs=False,
@@ -314,7 +358,8 @@ def _thread_environment(threads: int) -> dict[str, Any]:
     return {
         "distributed.nanny.pre-spawn-environ": {
             "MALLOC_TRIM_THRESHOLD_": 65536,
-            **{name: threads for name in names},
+            "DASK_LOGGING__DISTRIBUTED": "critical",
+            **dict.fromkeys(names, threads),
         }
     }
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
+from urllib.parse import urlsplit
 
 from foretell.engine.cluster import Answered, Cluster
 from foretell.engine.lease import RENEW_EVERY
@@ -42,13 +43,20 @@ class Member:
 
     address: str
     index: int
-    rank: int = 0
+    group: GroupInfo
     info: Installed | None = None
     moment: float = 0.0
     renewed: float = 0.0
     leased: bool = False
+    heard: int = 0
+    """Bytes of its output that were read."""
     doomed: str = ""
     """Why we ended it, empty when we did not."""
+
+    @property
+    def rank(self) -> int:
+        """Its place in its group."""
+        return self.group.rank
 
 
 @dataclass(slots=True)
@@ -58,6 +66,8 @@ class Seat:
     members: list[Member]
     tasks: dict[str, Attempt] = field(default_factory=dict)
     ready: bool = False
+    turns: int = 0
+    """Chunks given out so far."""
 
     @property
     def lone(self) -> bool:
@@ -88,6 +98,7 @@ class Crew:
         self._generation = 0
         self._standby: list[str] = []
         self.seats: list[Seat] = []
+        self.routes: Callable[[], Mapping[str, tuple[str, int]]] = dict
         self.gone: set[str] = set()
 
     def members(self) -> Iterator[Member]:
@@ -115,14 +126,29 @@ class Crew:
             chosen, self._standby = self._standby[: self._size], self._standby[self._size :]
             self._form(chosen)
 
+    def take_over(self, other: Crew) -> None:
+        """Seat the processes of the dry batch as they were, so that what they loaded stays."""
+        self._generation = other._generation
+        for seat in other.seats:
+            self._seat([(member.address, member.group) for member in seat.members])
+        for address in other._standby:
+            self.joined(address)
+
     def _form(self, addresses: list[str]) -> None:
         self._generation += 1
-        seat = Seat([Member(a, self._index(), rank) for rank, a in enumerate(addresses)])
+        meeting = f"{_host(addresses[0])}:{_free_port()}" if self._size > 1 else ""
+        self._seat(
+            [
+                (address, GroupInfo(rank, self._size, meeting, self._generation))
+                for rank, address in enumerate(addresses)
+            ]
+        )
+
+    def _seat(self, places: list[tuple[str, GroupInfo]]) -> None:
+        seat = Seat([Member(address, self._index(), group) for address, group in places])
         self.seats.append(seat)
-        meeting = f"127.0.0.1:{_free_port()}" if self._size > 1 else ""
         for member in seat.members:
-            group = GroupInfo(member.rank, self._size, meeting, self._generation)
-            self._cluster.install(member.address, self.job, member.index, group)
+            self._cluster.install(member.address, self.job, member.index, member.group)
 
     def _index(self) -> int:
         self._next_index += 1
@@ -153,7 +179,7 @@ class Crew:
     def renew(self, member: Member, *, draining: bool) -> None:
         """Send one renewal."""
         member.renewed = time.monotonic()
-        self._cluster.renew(member.address, self.job.run, member.moment, draining)
+        self._cluster.renew(member.address, self.job.run, member.moment, draining, self.routes())
 
     def renew_due(self, *, draining: bool, force: bool = False) -> None:
         """Send every renewal that is due."""
@@ -176,6 +202,10 @@ class Crew:
     def keys(self, seat: Seat, attempt: Attempt) -> list[str]:
         """Dask's keys of one attempt, a member each."""
         return [f"{attempt.key}-{member.rank}" for member in seat.members]
+
+
+def _host(address: str) -> str:
+    return urlsplit(address).hostname or "127.0.0.1"
 
 
 def _free_port() -> int:

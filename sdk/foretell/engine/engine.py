@@ -14,12 +14,15 @@ from foretell.config.schedule import ScheduleOptions
 from foretell.engine import blame
 from foretell.engine.cluster import Answered, Cluster, TaskEnded, WorkerJoined, WorkerLeft
 from foretell.engine.crew import Crew
-from foretell.engine.driver import Driver, Settings
+from foretell.engine.dispatch import Settings
+from foretell.engine.driver import Driver
 from foretell.engine.limits import Limits
 from foretell.engine.messages import Trouble, WorkerJob
+from foretell.engine.placement import Placement
 from foretell.engine.probe import ProbeReport, ProbeRequest, probe
 from foretell.engine.queue import WorkQueue
 from foretell.engine.recorder import Recorder
+from foretell.engine.rehearsal import RehearsalReport, RehearsalRequest, rehearse
 from foretell.engine.stopping import Signalled, Stop, on_signal
 from foretell.engine.tasks import LoadFailed
 from foretell.errors import ForetellError, Interrupted, LoadError, ShapeMismatch
@@ -60,6 +63,9 @@ class Engine:
         self.inbox = inbox
         self.cluster = Cluster(schedule, threads, cpu_threads, inbox)
         self._crew: Crew | None = None
+        self._placement: Placement | None = None
+        self.load_seconds: float | None = None
+        self.devices: tuple[str, ...] = ()
 
     @property
     def spawned(self) -> bool:
@@ -79,57 +85,103 @@ class Engine:
             ShapeMismatch: the outputs cannot be stored.
             Interrupted: a signal arrived meanwhile.
         """
-        crew = self._crew = Crew(self.cluster, job, group_size, 0)
-        deadline = time.monotonic() + PROBE_WAIT
-        asked = False
+        self._crew = crew = Crew(self.cluster, job, group_size, 0)
+        self._await_seats(crew, 1)
+        placement = self._place(job, crew)
+        self._until(crew, lambda event: placement.ready)
+        crew.renew_due(draining=False, force=True)
+        seat = next(seat for seat in crew.seats if seat.ready)
+        for member in seat.members:
+            key = f"{job.run}-probe-{member.rank}"
+            self.cluster.submit(key, member.address, probe, job.run, request)
+        report: ProbeReport = self._collect(crew, len(seat.members), ProbeReport)[0]
+        self.load_seconds, self.devices = report.load_seconds, report.devices
+        return report
+
+    def rehearse(
+        self, job: WorkerJob, start: int, stop: int, workers: int
+    ) -> list[RehearsalReport]:
+        """Rehearse on all workers at once, after a probe; a group rehearses not at all."""
+        crew = self._crew
+        assert crew is not None, "probe first"
+        if any(len(seat.members) > 1 for seat in crew.seats):
+            return []
+        self._await_seats(crew, workers)
+        seats = [seat for seat in crew.seats if seat.ready]
+        for share, seat in enumerate(seats):
+            request = RehearsalRequest(start, stop, share=share, shares=len(seats))
+            key = f"{job.run}-rehearsal-{share}"
+            self.cluster.submit(key, seat.address, rehearse, job.run, request)
+        reports: list[RehearsalReport] = self._collect(crew, len(seats), RehearsalReport)
+        return reports
+
+    def _place(self, job: WorkerJob, crew: Crew) -> Placement:
+        """The services of the run; those of the dry batch live on."""
+        if self._placement is None:
+            self._placement = Placement(
+                self.cluster, job.services, job.run, job.base_dir, job.workers, lambda *_: None
+            )
+        crew.routes = self._placement.routes
+        return self._placement
+
+    def _await_seats(self, crew: Crew, count: int) -> None:
+        self._until(crew, lambda event: sum(seat.ready for seat in crew.seats) >= count)
+
+    def _collect(self, crew: Crew, count: int, kind: type[Any]) -> list[Any]:
         answers: list[Any] = []
-        while time.monotonic() < deadline:
+
+        def took(event: Any) -> bool:
+            if isinstance(event, TaskEnded):
+                answers.append(_answer(event, kind))
+            return len(answers) == count
+
+        self._until(crew, took)
+        return answers
+
+    def _until(self, crew: Crew, finished: Callable[[Any], bool]) -> None:
+        """Keep the crew going until an event finishes the wait."""
+        deadline = time.monotonic() + PROBE_WAIT
+        while not finished(None):
+            if time.monotonic() > deadline:
+                raise LoadError(f"no worker answered within {PROBE_WAIT:.0f} s", slug="dry-batch")
+            crew.renew_due(draining=False)
+            if self._placement is not None:
+                self._placement.keep(crew)
             try:
                 event = self.inbox.get(timeout=0.5)
             except queue.Empty:
-                crew.renew_due(draining=False)
                 continue
             match event:
                 case WorkerJoined(address):
                     crew.joined(address)
-                case WorkerLeft(address, exit_code):
-                    self._died(crew, address, exit_code)
+                case WorkerLeft(address):
+                    self._died(crew, address)
+                case TaskEnded() if self._placement is not None and self._placement.ended(event):
+                    continue
+                case Answered(what="install", error=error) if error:
+                    raise _unprepared(error)
                 case Answered(what="install"):
-                    if event.error:
-                        raise _unprepared(event.error)
                     crew.installed(event)
                 case Answered(what="renew"):
-                    if crew.renewed(event) and not asked:
-                        asked = True
-                        seat = crew.seats[0] if crew.seats[0].ready else crew.seat_of(event.address)
-                        assert seat is not None
-                        for member in seat.members:
-                            key = f"{job.run}-probe-{member.rank}"
-                            self.cluster.submit(key, member.address, probe, job.run, request)
-                case TaskEnded():
-                    answers.append(_answer(event))
-                    if len(answers) == group_size:
-                        return answers[0]
+                    crew.renewed(event)
                 case Signalled(number):
                     raise Interrupted(on_signal(number, None).reason)
-        raise LoadError(
-            f"no worker answered the dry batch within {PROBE_WAIT:.0f} s", slug="dry-batch"
-        )
+            if finished(event):
+                return
 
-    def _died(self, crew: Crew, address: str, exit_code: int | None) -> None:
+    def _died(self, crew: Crew, address: str) -> None:
         lost = crew.left(address)
         if lost is None:
             return
         _, member = lost
         _, output = blame.read_remains(member)
-        verdict = blame.judge(member, [], (), exit_code, output)
-        error = LoadError(
+        verdict = blame.judge(member, [], (), self.cluster.exit_code(address), output)
+        raise LoadError(
             "the worker died in the dry batch, before anything was predicted",
             facts=[("cause", verdict.trouble.message), ("printed", _last_lines(output))],
             tries=[("--set predictor.batch_size=…", "a smaller batch, if memory ran out")],
             slug="dry-batch",
         )
-        raise error
 
     def drive(
         self,
@@ -144,10 +196,11 @@ class Engine:
         cancelled: Callable[[], bool],
     ) -> Stop | None:
         """Run the session's chunks; None when all of them ended."""
-        known = set(self.cluster.workers())
-        if self._crew is not None:
-            known |= {member.address for member in self._crew.members()}
         crew = Crew(self.cluster, job, plan.group_size, first_worker)
+        placement = self._place(job, crew)
+        placement.say = recorder.say
+        if self._crew is not None:
+            crew.take_over(self._crew)
         self._crew = crew
         limits = Limits(
             crew=crew,
@@ -159,10 +212,17 @@ class Engine:
         )
         limits.typical = lambda: recorder.rates.rates(0).chunk_p95
         driver = Driver(
-            plan, work, self.cluster, crew, limits, recorder, settings, self.inbox, cancelled
+            plan,
+            work,
+            self.cluster,
+            crew,
+            limits,
+            placement,
+            recorder,
+            settings,
+            self.inbox,
+            cancelled,
         )
-        for address in sorted(known):
-            crew.joined(address)
         return driver.run()
 
     def figures(self) -> Mapping[str, Any]:
@@ -193,14 +253,14 @@ class Engine:
             count -= isinstance(event, Answered) and event.what == "close"
 
 
-def _answer(event: TaskEnded) -> ProbeReport:
+def _answer(event: TaskEnded, kind: type[Any]) -> Any:
     if event.error:
         raise LoadError(
             "the cluster lost the dry batch", facts=[("cause", event.error)], slug="dry-batch"
         )
     if isinstance(event.result, LoadFailed):
         raise as_error(event.result)
-    if not isinstance(event.result, ProbeReport):
+    if not isinstance(event.result, kind):
         raise LoadError("a worker forgot the run during the dry batch", slug="dry-batch")
     return event.result
 

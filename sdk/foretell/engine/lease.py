@@ -12,9 +12,7 @@ import time
 from collections.abc import Callable
 
 from foretell.errors import LeaseLost
-
-LEASE_SECONDS = 10.0
-"""How long a worker may store after the moment its driver last proved to be alive."""
+from foretell.store.leases import LEASE_SECONDS
 
 RENEW_EVERY = 2.5
 """Seconds between renewals."""

@@ -10,7 +10,7 @@ from typing import Any
 
 import psutil
 
-from foretell.engine.blame import same_process
+from foretell.engine.blame import alive
 from foretell.engine.board import Phase, Stamp, read_board, read_elapsed
 from foretell.engine.cluster import Answered, Cluster
 from foretell.engine.crew import Crew, Member
@@ -102,10 +102,10 @@ class Limits:
 
     def _memory(self, member: Member, stamps: list[Stamp], sampling: bool) -> None:
         assert member.info is not None
-        process = same_process(member.info.pid, member.info.pid_started)
-        if process is None:
+        if not alive(member.info.pid, member.info.pid_started):
             return
         try:
+            process = psutil.Process(member.info.pid)
             rss = process.memory_info().rss
             cpu = sum(process.cpu_times()[:2]) if sampling else 0.0
         except psutil.Error:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from foretell.types import RowError
+from foretell.types import RowError, ServiceSpec
 
 MAX_TRACEBACK = 16_000
 MAX_MESSAGE = 500
@@ -34,7 +34,7 @@ class WorkerJob:
             registry of this very process.
         board: Folder for the process's board file.
         settings: Environment that must be equal everywhere, e.g. disabled plugins.
-        group_rows: How a group's members share a batch; see ``Deployer.group_rows``.
+        services: What the deployer declared.
     """
 
     run: str
@@ -56,6 +56,7 @@ class WorkerJob:
     board: str = ""
     local: bool = False
     settings: Mapping[str, str] = field(default_factory=dict)
+    services: tuple[ServiceSpec, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +66,14 @@ class ChunkWork:
     Attributes:
         chunk: Chunk id.
         attempt: Number of this attempt.
+        turn: Number of the chunk on its seat: a group's members take their chunks in this order.
         retry: Predict only the rows without a prediction, keep the others.
         sizes, crcs: For a retry, the recorded objects, checked before they are trusted.
     """
 
     chunk: int
     attempt: int
+    turn: int = 0
     retry: bool = False
     sizes: tuple[int, ...] = ()
     crcs: tuple[int, ...] = ()

@@ -70,12 +70,12 @@ class Settler:
             return "done"
         trouble = report.troubles[0]
         if trouble.slug in _FREE:
-            self._recorder.log("WARN", address, f"chunk {report.chunk}: {trouble.message}")
+            self._recorder.log("WARN", worker, f"chunk {report.chunk}: {trouble.message}")
             self._work.give_back(report.chunk)
             return trouble.slug
         exhausted = trouble.kind in ("MemoryError", "OutOfMemoryError")
         state = self._work.strike(report.chunk, time.monotonic(), exhausted=exhausted)
-        self._recorder.failed(report.chunk, report.attempt, state, trouble, address)
+        self._recorder.failed(report.chunk, report.attempt, state, trouble, worker, address)
         if trouble.slug == "not-finite" or trouble.kind == "TooManyFailures":
             self._stop_for(trouble)
         elif trouble.kind == "StorageError" and state is not ChunkState.RETRYING:

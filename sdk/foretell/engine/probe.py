@@ -161,7 +161,8 @@ class _Probe:
         if result.failures:
             cause = next(iter(result.failures.values()))
             self.warnings.append(
-                f"{len(result.failures)} rows of the dry batch fail: {type(cause).__name__}: {cause}"
+                f"{len(result.failures)} rows of the dry batch fail: "
+                f"{type(cause).__name__}: {cause}"
             )
         return result.pieces[0][1]
 
@@ -182,15 +183,17 @@ class _Probe:
         return tuple(declared)
 
     def _timed(self, examples: Examples, rows: np.ndarray) -> Iterator[float]:
+        fits = min(self.size, self.runtime.runner.ceiling)
+        examples, rows = rowops.take(examples, slice(0, fits)), rows[:fits]
         mask = np.ones(len(rows), dtype=bool)
         begin = time.perf_counter()
         for _ in range(self.request.batches):
             clock = time.perf_counter()
             try:
-                self.runtime.runner.run(examples, rows, mask, self.size)
+                self.runtime.runner.run(examples, rows, mask, fits)
             except UserError:
                 return
-            yield time.perf_counter() - clock
+            yield (time.perf_counter() - clock) * self.size / fits
             if time.perf_counter() - begin > self.request.seconds:
                 return
 

@@ -54,7 +54,7 @@ class WorkQueue:
         return len(self.fresh) - self._at + len(self._again) + len(self._lone) + len(self._last)
 
     def take(self, most: int) -> list[int]:
-        """Up to ``most`` consecutive chunks for a normal task; empty when only lone ones are left."""
+        """Up to ``most`` consecutive chunks for a normal task; none when only lone ones wait."""
         if self._again:
             return [self._again.popleft()]
         left = self.fresh[self._at : self._at + most]

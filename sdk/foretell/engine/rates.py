@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections import deque
 from collections.abc import Callable
@@ -87,7 +88,7 @@ class RateMeter:
         items = list(self._recent)[-256:]
         if len(items) < 3:
             return []
-        gaps = [(max(b.time - a.time, 0.0), b.rows) for a, b in zip(items, items[1:], strict=False)]
+        gaps = [(max(b.time - a.time, 0.0), b.rows) for a, b in itertools.pairwise(items)]
         chooser = random.Random(self._seed + self.count)
         rates = []
         for _ in range(draws):

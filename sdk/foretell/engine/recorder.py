@@ -12,8 +12,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-import numpy as np
-
 from foretell.engine.messages import ChunkReport, Trouble
 from foretell.engine.rates import RateMeter
 from foretell.events import ChunkFailed as ChunkFailedEvent
@@ -29,6 +27,9 @@ from foretell.types import ChunkState, RunState
 
 FLUSH_RECORDS = 1000
 FLUSH_SECONDS = 1.0
+
+DRIVER = -1
+"""Stands for the driver where the log names a worker."""
 
 
 class ProgressSink(Protocol):
@@ -58,7 +59,6 @@ class SessionFacts:
     resumed: int
     unit: str = "rows"
     walltime_ends: float | None = None
-    sequence: int = 0
 
 
 @dataclass(slots=True)
@@ -97,7 +97,7 @@ class Recorder:
         self.facts = facts
         self.rates = rates
         self._objects = objects
-        self.failures = FailureLog(objects)
+        self.failures = FailureLog(objects, facts.epoch)
         self.log_writer = LogWriter(objects)
         self.metrics = MetricsWriter(objects)
         self._heads = HeadWriter(objects)
@@ -122,7 +122,7 @@ class Recorder:
     def done(self, report: ChunkReport, worker: int, address: str) -> None:
         """A chunk is stored whole; the rows it lost go to the failures."""
         for trouble in report.troubles:
-            self._failure(trouble, report.chunk, report.attempt, address)
+            self._failure(trouble, report.chunk, report.attempt, worker)
         self.add(
             ChunkDone(
                 chunk=report.chunk,
@@ -161,16 +161,17 @@ class Recorder:
         attempt: int,
         state: ChunkState,
         trouble: Trouble,
+        worker: int,
         address: str,
         *,
         suspect: bool = False,
     ) -> None:
         """An attempt ended without a commit."""
-        number = self._failure(trouble, chunk, attempt, address)
+        number = self._failure(trouble, chunk, attempt, worker)
         self.add(ChunkFailed(chunk, attempt, state, suspect=suspect, failure=number))
         final = state is not ChunkState.RETRYING
         verb = "failed for good" if final else "failed, will be tried again alone"
-        self.log("WARN", address, f"chunk {chunk} attempt {attempt} {verb}: {_short(trouble)}")
+        self.log("WARN", worker, f"chunk {chunk} attempt {attempt} {verb}: {_short(trouble)}")
         if self._observe is not None:
             self._pending.events.append(
                 ChunkFailedEvent(
@@ -185,7 +186,7 @@ class Recorder:
                 )
             )
 
-    def _failure(self, trouble: Trouble, chunk: int, attempt: int, address: str) -> int:
+    def _failure(self, trouble: Trouble, chunk: int, attempt: int, worker: int) -> int:
         if trouble.kind not in self._kinds:
             self._sink.note("WARN", f"chunk {chunk}: {_short(trouble)}")
         self._kinds[trouble.kind] += max(1, trouble.total)
@@ -195,18 +196,18 @@ class Recorder:
             traceback=trouble.traceback,
             chunk=chunk,
             attempt=attempt,
-            worker=address,
+            worker=worker_name(worker),
             rows=trouble.rows,
             total=trouble.total,
         )
 
-    def log(self, level: str, worker: str, message: str) -> None:
+    def log(self, level: str, worker: int, message: str) -> None:
         """A line for the run's log."""
-        self.log_writer.add(time.time(), level, worker, message)
+        self.log_writer.add(time.time(), level, worker_name(worker), message)
 
     def say(self, level: str, message: str) -> None:
         """A line for the log and for whoever watches the command."""
-        self.log(level, "driver", message)
+        self.log(level, DRIVER, message)
         self._sink.note(level, message)
 
     # -- writing it down -------------------------------------------------------------------
@@ -231,9 +232,20 @@ class Recorder:
             return
         self.failures.flush()
         self.ledger.append(self._pending.records)
+        self._log_done(self._pending.records)
         events, self._pending = self._pending.events, _Pending()
         for event in events:
             self.observe(event)
+
+    def _log_done(self, records: Sequence[Record]) -> None:
+        """One line a flush, however many chunks it made durable."""
+        done = [record for record in records if isinstance(record, ChunkDone)]
+        if not done:
+            return
+        rows = sum(self.plan.rows_of(record.chunk) for record in done)
+        seconds = sum(record.milliseconds for record in done) / 1000
+        which = f"chunk {done[0].chunk}" if len(done) == 1 else f"{len(done):,} chunks"
+        self.log("INFO", done[0].worker, f"{which} done, {rows:,} rows in {seconds:.2f} s")
 
     def observe(self, event: Event) -> None:
         """Tell the observers now."""
@@ -242,7 +254,24 @@ class Recorder:
 
     def workers(self, samples: list[dict[str, Any]]) -> None:
         """Write the last figures of every worker."""
-        write_workers(self._objects, samples)
+        write_workers(self._objects, samples, time.time())
+
+    def sample(self, head: Head, workers: list[dict[str, Any]]) -> None:
+        """Keep the figures of now for those who look at the past."""
+        self.metrics.add(
+            {
+                "t": round(head.time, 3),
+                "epoch": head.epoch,
+                "done": head.totals.done,
+                "rows": head.totals.rows_done,
+                "bytes": head.totals.bytes_written,
+                "rate": head.rates.rows_per_second,
+                "workers": len(workers),
+                "rss": sum(worker["rss"] for worker in workers),
+                "cpu": round(sum(worker["cpu"] or 0.0 for worker in workers), 3),
+            }
+        )
+        self.metrics.flush()
 
     def room(self) -> int | None:
         """Bytes left in the storage, where it can be known."""
@@ -255,33 +284,7 @@ class Recorder:
 
     def totals(self) -> Totals:
         """Counts over all sessions; they add up exactly."""
-        table, plan = self.ledger.table, self.plan
-        counts = np.bincount(table.state, minlength=len(ChunkState)).tolist()
-        state, last = table.state, plan.n_chunks - 1
-        short = plan.chunk_rows - plan.rows_of(last) if plan.n_chunks else 0
-
-        def rows_in(*states: ChunkState) -> int:
-            rows = sum(counts[s] for s in states) * plan.chunk_rows
-            return rows - short if plan.n_chunks and state[last] in states else rows
-
-        done = state == ChunkState.DONE
-        lost = int(table.quarantined[done].sum())
-        return Totals(
-            chunks=plan.n_chunks,
-            pending=counts[ChunkState.PENDING],
-            running=counts[ChunkState.RUNNING],
-            retrying=counts[ChunkState.RETRYING],
-            done=counts[ChunkState.DONE],
-            failed=counts[ChunkState.FAILED],
-            quarantined=counts[ChunkState.QUARANTINED],
-            damaged=counts[ChunkState.DAMAGED],
-            rows=plan.n_rows,
-            rows_done=rows_in(ChunkState.DONE) - lost,
-            rows_quarantined=lost + rows_in(ChunkState.QUARANTINED),
-            rows_failed=rows_in(ChunkState.FAILED),
-            rows_nan=int(table.nan[done].sum()),
-            bytes_written=int(table.sizes[done].sum()),
-        )
+        return self.ledger.table.totals(self.plan.n_rows, self.plan.chunk_rows)
 
     def beat(
         self,
@@ -294,11 +297,10 @@ class Recorder:
     ) -> Head:
         """Write the head: how the run stands now."""
         facts, totals = self.facts, self.totals()
-        facts.sequence += 1
         left = totals.rows - totals.rows_done - totals.rows_quarantined - totals.rows_failed
         head = Head(
             state=state.value,
-            sequence=facts.sequence,
+            sequence=0,
             interval=facts.interval,
             time=time.time(),
             epoch=facts.epoch,
@@ -312,7 +314,7 @@ class Recorder:
             resumed_chunks=facts.resumed,
             rates=self.rates.rates(left),
             last_segment=self.ledger.last_segment,
-            fold=self.ledger.newest_fold or "",
+            fold=self.ledger.newest_fold,
             last_failure=self.failures.last_segment,
             last_log=self.log_writer.last_segment,
             failure_kinds=dict(self._kinds.most_common(10)),
@@ -325,9 +327,14 @@ class Recorder:
             extra=dict(self.extra),
         )
         self.log_writer.flush()
-        self._heads.write(head)
+        head = self._heads.write(head)
         self._sink.head(head)
         return head
+
+
+def worker_name(index: int) -> str:
+    """How log and failures call a worker: ``w07``; the driver is ``run``."""
+    return f"w{index:02d}" if index >= 0 else "run"
 
 
 def _short(trouble: Trouble) -> str:

@@ -7,23 +7,24 @@ import socket
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psutil
 
-from foretell.abc import DeployContext, Deployer, Deployment, Predictor, ServiceCaller, Source
-from foretell.abc import Writer
+from foretell.abc import DeployContext, Deployer, Deployment, Predictor, Source, Writer
 from foretell.engine import parts
 from foretell.engine.batches import BatchRunner, UserError
 from foretell.engine.board import Board, Phase
+from foretell.engine.gates import Gate, Slots, Turnstile
 from foretell.engine.lease import WorkerLease
 from foretell.engine.messages import WorkerJob
+from foretell.engine.services import Caller
 from foretell.errors import ForetellError, LoadError
 from foretell.paths import cache_dir
 from foretell.plan import Plan
+from foretell.store.identity import process_started
 from foretell.store.open import open_objects
 from foretell.types import Arrays, Chunk, GroupInfo, OutputSpec, Receipt
 
@@ -37,22 +38,39 @@ class Runtime:
     """
 
     def __init__(self, job: WorkerJob, worker: int, group: GroupInfo) -> None:
-        self.job = job
-        self.worker = worker
         self.group = group
         self.lease = WorkerLease()
-        self.pid_started = psutil.Process().create_time()
-        label = f"e{job.epoch:06d}-{socket.gethostname()}-{os.getpid()}-{worker}"
-        self.objects = open_objects(job.url, lease=self.lease, label=label, power=job.power)
+        self.pid_started = process_started(os.getpid()) or 0.0
+        self._take_up(job, worker)
         folder = Path(job.board) if job.board else cache_dir() / "boards"
         self.board = Board(folder / f"{job.run}-{os.getpid()}.board")
-        self.slots = threading.BoundedSemaphore(job.slots)
+        self.slots: Gate = Turnstile() if group.size > 1 else Slots(job.slots)
         self.writing = threading.BoundedSemaphore(1)
-        self.services: ServiceCaller | None = None
         self._loading = threading.Lock()
         self._loaded = False
         self._failed: LoadError | None = None
         self.load_seconds = 0.0
+
+    def _take_up(self, job: WorkerJob, worker: int) -> None:
+        self.job = job
+        self.worker = worker
+        label = f"e{job.epoch:06d}-{socket.gethostname()}-{os.getpid()}-{worker}"
+        self.objects = open_objects(job.url, lease=self.lease, label=label, power=job.power)
+
+    def adopt(self, job: WorkerJob, worker: int) -> bool:
+        """Go on from the dry batch to the run with the model that is loaded already.
+
+        Returns:
+            False when nothing is loaded or the job is another one; then start afresh.
+        """
+        with self._loading:
+            same = self.job.sections == job.sections and self.job.batch_size == job.batch_size
+            if not (self._loaded and same and self.job.plan is None and job.plan is not None):
+                return False
+            self._take_up(job, worker)
+            self._load_writer(Plan.from_json(job.plan))
+            self._make_runner()
+            return True
 
     # What loading fills in; read only after ``load``.
     source: Source
@@ -100,6 +118,7 @@ class Runtime:
         self.deployer = parts.build_deployer(job.sections["deployer"], job.base_dir)
         if job.plan is not None:
             self._load_writer(Plan.from_json(job.plan))
+        services = {spec.name: spec for spec in job.services}
         self.deployment = self.deployer.deploy(
             self.predictor,
             DeployContext(
@@ -109,19 +128,26 @@ class Runtime:
                 worker=self.worker,
                 workers=job.workers,
                 group=self.group,
-                services=self.services,
+                services=Caller(job.run, services) if services else None,
                 seed=job.seed,
                 cache_dir=str(cache_dir() / "compiled"),
             ),
         )
+        self._make_runner()
+
+    def _make_runner(self) -> None:
+        planned = self.job.plan is not None
+        ceiling = self.runner.ceiling if planned and hasattr(self, "runner") else None
         self.runner = BatchRunner(
             self.predictor,
             self.deployment,
             self.local_batch_size,
-            job.seed,
-            job.sections["predictor"].get("outputs"),
-            {name: self.specs_by_name[name] for name in self.model_outputs} if job.plan else None,
+            self.job.seed,
+            self.job.sections["predictor"].get("outputs"),
+            {name: self.specs_by_name[name] for name in self.model_outputs} if planned else None,
         )
+        if ceiling is not None:
+            self.runner.ceiling = ceiling  # what the dry batch learnt of the device's memory
 
     def _load_writer(self, plan: Plan) -> None:
         self.plan = plan
@@ -146,6 +172,12 @@ class Runtime:
     def part(self) -> int | None:
         """Which part of every chunk this process writes; None for the whole chunk."""
         return self.group.rank if self.splits_rows else None
+
+    def lockstep_rows(self, chunk_id: int) -> int:
+        """Rows every member counts its batches by, so that all of them launch equally many."""
+        if self.part is None:
+            return len(self.plan.chunk(chunk_id))
+        return len(self.plan.writer_plan().part(self.plan.chunk(chunk_id), 0))
 
     def rows_of(self, chunk_id: int) -> Chunk:
         """The rows of a chunk this process computes."""
@@ -181,10 +213,8 @@ class Runtime:
 
 @contextmanager
 def _quietly() -> Any:
-    try:
+    with suppress(*UserError):  # closing is best effort: every result is stored or reported
         yield
-    except UserError:
-        pass  # closing is best effort: every result is already stored or reported
 
 
 def _as_load_error(error: BaseException) -> LoadError:

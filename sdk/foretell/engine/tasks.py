@@ -23,6 +23,7 @@ import psutil
 from foretell.engine.chunk import run_chunk
 from foretell.engine.messages import ChunkReport, ChunkWork, Trouble, WorkerJob, trouble
 from foretell.engine.runtime import RUNTIMES, Runtime
+from foretell.engine.services import ROUTES, close_services, open_services
 from foretell.errors import ForetellError
 from foretell.types import GroupInfo
 
@@ -58,13 +59,16 @@ class LoadFailed:
     exit_code: int
 
 
-def install(job: WorkerJob, worker: int, group: GroupInfo) -> Installed:
+def install(job: WorkerJob, worker: int, group: GroupInfo, dask_worker: Any = None) -> Installed:
     """Prepare this process for a run. Loads nothing yet, so it is safe on the event loop."""
-    previous = RUNTIMES.pop(job.run, None)
-    if previous is not None:
-        previous.close()
+    runtime = RUNTIMES.get(job.run)
     output = _become_a_worker(job) if job.local else ""
-    runtime = RUNTIMES[job.run] = Runtime(job, worker, group)
+    if runtime is None or runtime.group != group or not runtime.adopt(job, worker):
+        if runtime is not None:
+            runtime.close()
+        runtime = RUNTIMES[job.run] = Runtime(job, worker, group)
+    if job.services:
+        open_services(job.run, dask_worker)
     return Installed(
         host=socket.gethostname(),
         pid=os.getpid(),
@@ -87,28 +91,32 @@ def _become_a_worker(job: WorkerJob) -> str:
     path = Path(job.board) / f"{job.run}-{os.getpid()}.out"
     path.parent.mkdir(parents=True, exist_ok=True)
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_TRUNC, 0o600)
-    for stream, number in ((sys.stdout, 1), (sys.stderr, 2)):
+    for stream, descriptor in ((sys.stdout, 1), (sys.stderr, 2)):
         stream.flush()
-        os.dup2(handle, number)
+        os.dup2(handle, descriptor)
     os.close(handle)
     faulthandler.enable(file=2)
     return str(path)
 
 
-def renew(run: str, echoed: float, draining: bool) -> float | None:
-    """Renew the lease of a run; None when this process does not know the run."""
+def renew(
+    run: str, echoed: float, draining: bool, routes: Mapping[str, tuple[str, int]]
+) -> float | None:
+    """Renew the lease of a run and learn its routes; None when this process has no such run."""
     runtime = RUNTIMES.get(run)
     if runtime is None:
         return None
     runtime.lease.draining = draining
     runtime.lease.renew(echoed)
+    if routes:
+        ROUTES[run].update(routes)
     return runtime.lease.moment()
 
 
 def run_chunks(run: str, works: tuple[ChunkWork, ...]) -> list[ChunkReport] | LoadFailed | None:
     """Compute a few chunks one after the other; None when this process does not know the run."""
     runtime = RUNTIMES.get(run)
-    if runtime is None:
+    if runtime is None or runtime.job.plan is None:
         return None
     try:
         runtime.load()
@@ -142,6 +150,7 @@ def close(run: str) -> None:
     runtime = RUNTIMES.pop(run, None)
     if runtime is not None:
         runtime.close()
+    close_services(run)
 
 
 def kill_process(pid: int) -> bool:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import queue
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,16 +18,19 @@ from foretell.engine import parts
 from foretell.engine.engine import Engine
 from foretell.engine.recorder import ProgressSink
 from foretell.engine.stopping import signals_into
+from foretell.engine.watcher import watched
 from foretell.errors import ConfigError, Interrupted, LoadError, NotARun, StoreError
+from foretell.paths import cache_dir
 from foretell.run.outcome import Outcome
-from foretell.run.planning import Sizing, make_plan, worker_job
+from foretell.run.planning import Sizing, make_plan, run_name
 from foretell.run.prepare import Prepared, check_same_job, prepare, versions
 from foretell.run.session import Session, idle_outcome
+from foretell.store.failures import read_failures
 from foretell.store.layout import MANIFEST
-from foretell.store.manifest import Manifest, new_manifest, write_manifest
+from foretell.store.manifest import Manifest, write_manifest
 from foretell.store.objects import ObjectStore
 from foretell.store.open import open_objects
-from foretell.store.snapshot import Snapshot, open_snapshot
+from foretell.store.snapshot import open_snapshot
 from foretell.types import ChunkState, RunState
 
 
@@ -99,9 +104,9 @@ def resume_run(
     sink: ProgressSink | None = None,
     command: str = "",
     watch: bool = False,
-    schedule: Mapping[str, Any] | None = None,
+    sets: Mapping[str, Any] | None = None,
 ) -> Outcome:
-    """Continue the run at ``url`` with its stored job; ``schedule`` overrides single settings.
+    """Continue the run at ``url`` with its stored job; ``sets`` overrides settings of [schedule].
 
     Raises:
         NotARun: there is no run.
@@ -109,7 +114,7 @@ def resume_run(
         As :func:`predict_job` otherwise.
     """
     request = Request(take_over, command, sink or SilentSink(), {}, None, watch)
-    return _run(stored_job(url, schedule), url, request)
+    return _run(stored_job(url, sets), url, request)
 
 
 def retry_run(
@@ -121,6 +126,7 @@ def retry_run(
     sink: ProgressSink | None = None,
     command: str = "",
     watch: bool = False,
+    sets: Mapping[str, Any] | None = None,
 ) -> Outcome:
     """Predict again only what failed, of one ``kind`` or in some ``chunks``, or all of it.
 
@@ -128,9 +134,9 @@ def retry_run(
         ConfigError: a chunk that did not fail, or does not exist, was asked for.
         As :func:`resume_run` otherwise.
     """
-    job = stored_job(url, None)
-    snapshot = open_snapshot(open_objects(url))
-    chosen = _failed_chunks(snapshot, kind, chunks)
+    job = stored_job(url, sets)
+    objects = open_objects(url)
+    chosen = _failed_chunks(objects, kind, chunks)
     request = Request(take_over, command, sink or SilentSink(), {}, frozenset(chosen), watch)
     return _run(job, url, request)
 
@@ -151,7 +157,7 @@ def output_of(job: Job) -> str:
     return str(job.writer.resolve(job.writer.path))
 
 
-def stored_job(url: str, schedule: Mapping[str, Any] | None) -> Job:
+def stored_job(url: str, sets: Mapping[str, Any] | None) -> Job:
     """The job a run was started with.
 
     Raises:
@@ -166,18 +172,27 @@ def stored_job(url: str, schedule: Mapping[str, Any] | None) -> Job:
             tries=[("foretell.predict(...)", "call it again with the same objects and output")],
             slug="live-objects",
         )
+    known = parts.plugins()
     return job_from_json(
-        manifest.job, manifest.base_dir, parts.plugins().options, schedule=dict(schedule or {})
+        manifest.job,
+        base_dir=manifest.base_dir,
+        sets={"schedule": dict(sets)} if sets else None,
+        resolve=known.resolve,
+        default_deployer=known.default_deployer,
     )
 
 
-def _failed_chunks(snapshot: Snapshot, kind: str | None, chunks: Sequence[int] | None) -> list[int]:
-    table = snapshot.table
+def _failed_chunks(
+    objects: ObjectStore, kind: str | None, chunks: Sequence[int] | None
+) -> list[int]:
+    table = open_snapshot(objects).table
     gone = np.isin(table.state, (ChunkState.FAILED, ChunkState.QUARANTINED))
     lossy = (table.state == ChunkState.DONE) & (table.quarantined > 0)
     failed = set(np.flatnonzero(gone | lossy).tolist())
     if kind is not None:
-        failed &= snapshot.chunks_of_kind(kind)
+        failed &= {
+            c for failure in read_failures(objects) if failure.kind == kind for c in failure.chunks
+        }
     if chunks is None:
         return sorted(failed)
     wrong = [chunk for chunk in chunks if chunk not in failed]
@@ -217,9 +232,8 @@ class _Flow:
     def run(self) -> Outcome:
         try:
             manifest = self._stored()
-            if manifest is None:
-                return self._new()
-            return self._continue(manifest)
+            with self._watched():
+                return self._new() if manifest is None else self._continue(manifest)
         finally:
             self.prepared.source.close()
 
@@ -243,11 +257,12 @@ class _Flow:
                 self.prepared.sections["writer"], str(self.prepared.job.base_dir), self.objects
             )
             writer.check(plan.writer_plan())
-            manifest = new_manifest(
+            manifest = Manifest(
                 job=self.prepared.job.to_json(),
                 fingerprint=fingerprint,
                 plan=plan.to_json(),
                 versions=versions(),
+                created=time.time(),
                 live=bool(self.request.live),
                 base_dir=str(self.prepared.job.base_dir),
             )
@@ -288,6 +303,12 @@ class _Flow:
             if started is not None and started is not engine:
                 started.close()
 
+    def _watched(self) -> AbstractContextManager[None]:
+        """Under the command a run inside this process is watched from outside."""
+        asked = self.request.watch and self.sizing.inside
+        board = cache_dir() / "boards" / f"{run_name(self.url)}-{os.getpid()}.board"
+        return watched(board, self.sizing.timeout if asked else None)
+
     def _engine(self) -> Engine:
         return Engine(
             self.prepared.schedule, self.sizing.threads_in_worker, self.sizing.threads, self.inbox
@@ -305,9 +326,6 @@ def _refuse_foreign(objects: ObjectStore, url: str) -> None:
             raise StoreError(
                 "there is something at the output that is not a run",
                 facts=[("output", url), ("found", key)],
-                tries=[("--output …", "another place"), (f"rm -r {url}", "when it may go")],
+                tries=[("--output …", "another place")],
                 slug="not-a-run",
             )
-
-
-__all__ = ["Request", "SilentSink", "predict_job", "resume_run", "retry_run", "worker_job"]

@@ -40,7 +40,8 @@ class Sizing:
     Attributes:
         workers: Worker processes, 1 inside the calling process.
         slots, threads: Of each worker.
-        threads_in_worker: Dask task threads of each worker: the chunks it may have in hand.
+        in_hand: Chunks each worker may have in hand.
+        threads_in_worker: Dask task threads of each worker.
         memory_limit: Bytes of one worker, None where it is not ours to know.
         timeout: Hard limit per chunk, None inside the calling process without a setting.
     """
@@ -58,7 +59,9 @@ class Sizing:
         self.threads = (options.threads if options else None) or prepared.deployer.threads(
             cpus, self.slots
         )
-        self.threads_in_worker = self.slots + 2
+        self.in_hand = self.slots + 2
+        # A service must be able to start while every chunk in hand waits for it.
+        self.threads_in_worker = self.in_hand + (1 if prepared.deployer.services() else 0)
         self.memory_limit = self._memory(schedule.memory_limit)
         timeout = schedule.timeout
         self.timeout = timeout if timeout is not None or self.inside else DEFAULT_TIMEOUT
@@ -77,7 +80,8 @@ class Sizing:
 
 def run_name(url: str) -> str:
     """A short name for a run, the same for every session of it on every host."""
-    return "ft" + hashlib.sha256(url.encode()).hexdigest()[:12]
+    place = url if "://" in url else os.path.abspath(url)
+    return "ft" + hashlib.sha256(place.encode()).hexdigest()[:12]
 
 
 def worker_job(
@@ -121,6 +125,7 @@ def worker_job(
         board=str(cache_dir() / "boards") if sizing.ours else "",
         local=sizing.ours and not sizing.inside,
         settings={"driver_pid": str(os.getpid())},
+        services=tuple(prepared.deployer.services()),
     )
 
 
@@ -247,7 +252,7 @@ def _attrs(prepared: Prepared) -> dict[str, JSON]:
 def memory_bounded(plan: Plan, sizing: Sizing, origin: str) -> int:
     """Chunks each worker may hold at once under a memory limit."""
     in_hand = chunks_in_hand(plan, sizing.memory_limit, origin)
-    return min(in_hand, sizing.threads_in_worker)
+    return min(in_hand, sizing.in_hand)
 
 
 def with_budget(plan: Plan, setting: int | str) -> Plan:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import socket
 import time
 from typing import TYPE_CHECKING
 
 import numpy as np
-import psutil
 
 from foretell.engine import parts
-from foretell.engine.driver import Settings
+from foretell.engine.dispatch import Settings
 from foretell.engine.engine import Engine
 from foretell.engine.queue import WorkQueue
 from foretell.engine.rates import RateMeter
@@ -22,12 +19,14 @@ from foretell.events import Event, RunFinished, RunPlanned, RunStarted
 from foretell.plan import Plan
 from foretell.plugins.discovery import Broken
 from foretell.run.outcome import Outcome
-from foretell.run.planning import Sizing, memory_bounded, with_budget, worker_job
+from foretell.run.planning import Sizing, memory_bounded, run_name, with_budget, worker_job
 from foretell.run.prepare import Prepared
+from foretell.run.suspects import suspects_of
 from foretell.store import control
-from foretell.store.head import Head, read_head
+from foretell.store.head import Head
 from foretell.store.manifest import Manifest
 from foretell.store.objects import ObjectStore
+from foretell.store.records import ChunkFailed, ChunkRestored
 from foretell.store.snapshot import Snapshot
 from foretell.store.takeover import claim
 from foretell.types import ChunkState, RunState, Valid
@@ -108,6 +107,7 @@ class Session:
         )
         self.writer.create(self.plan.writer_plan())
         self.writer.open(self.plan.writer_plan())
+        control.clear(self.objects, self.ledger.epoch)
         self.work = self._queue()
         self.recorder = self._recorder()
 
@@ -117,14 +117,32 @@ class Session:
         if self.request.retry is not None:
             wanted[:] = False
             wanted[list(self.request.retry)] = True
-        suspects = np.flatnonzero(wanted & table.suspect)
-        fresh = np.flatnonzero(wanted & ~table.suspect)
+        suspects = [c for c in suspects_of(table, run_name(self.url)).tolist() if wanted[c]]
+        wanted[suspects] = False
+        if self.sizing.inside and self.request.retry is None:
+            suspects = self._without_killers(suspects)
         return WorkQueue(
-            fresh=fresh,
-            suspects=suspects.tolist(),
+            fresh=np.flatnonzero(wanted),
+            suspects=suspects,
             retries=self.prepared.schedule.retries,
             attempts=table.attempt,
         )
+
+    def _without_killers(self, suspects: list[int]) -> list[int]:
+        """Give up chunks that ended this process in every attempt they are allowed."""
+        table, most = self.ledger.table, self.prepared.schedule.retries + 1
+        killers = [chunk for chunk in suspects if table.attempt[chunk] >= most]
+        for chunk in killers:
+            self.request.sink.note(
+                "WARN", f"chunk {chunk} ended this process {table.attempt[chunk]} times: set aside"
+            )
+        self.ledger.append(
+            [
+                ChunkFailed(chunk, int(table.attempt[chunk]), ChunkState.QUARANTINED, suspect=True)
+                for chunk in killers
+            ]
+        )
+        return [chunk for chunk in suspects if chunk not in killers]
 
     def _recorder(self) -> Recorder:
         observers = parts.plugins().observers(self._observer_broke)
@@ -132,22 +150,20 @@ class Session:
         def observe(event: Event) -> None:
             getattr(observers, event.name)(event)
 
-        process = psutil.Process()
         started, walltime = time.time(), self.prepared.schedule.walltime
-        session = self.ledger.session
+        session = self.ledger.table.sessions[-1]
         facts = SessionFacts(
             url=self.url,
             epoch=self.ledger.epoch,
-            host=socket.gethostname(),
+            host=session.host,
             boot_id=session.boot_id,
-            pid=os.getpid(),
-            pid_started=process.create_time(),
+            pid=session.pid,
+            pid_started=session.pid_started,
             started=started,
             interval=5.0 if self.objects.remote else 1.0,
             resumed=int((self.ledger.table.state == ChunkState.DONE).sum()),
             unit=self.prepared.source.unit,
             walltime_ends=None if walltime is None else started + walltime,
-            sequence=_sequence(self.objects),
         )
         rates = RateMeter(time.monotonic, self.sizing.device_slots, self.plan.seed)
         return Recorder(
@@ -161,7 +177,9 @@ class Session:
         )
 
     def _observer_broke(self, broken: Broken) -> None:
-        self.request.sink.note("WARN", f"observer switched off: {broken.name}: {broken.reason}")
+        self.request.sink.note(
+            "WARN", f"observer switched off: {broken.origin.name}: {broken.reason}"
+        )
 
     # -- driving ---------------------------------------------------------------------------
 
@@ -204,7 +222,6 @@ class Session:
             in_hand=memory_bounded(
                 self.plan, self.sizing, self.prepared.job.origin("schedule.memory_limit")
             ),
-            retries=schedule.retries,
             drain=schedule.drain,
             walltime_ends=self.recorder.facts.walltime_ends,
             on_error=schedule.on_error,
@@ -219,12 +236,12 @@ class Session:
             settings,
             self.sizing.memory_limit if self.sizing.ours else None,
             self.sizing.timeout,
-            self.ledger.next_worker,
+            max((w.index for w in self.ledger.table.workers), default=-1) + 1,
             self._cancelled,
         )
 
     def _cancelled(self) -> bool:
-        return "cancel" in control.pending(self.objects, self.ledger.epoch)
+        return control.requested(self.objects, control.CANCEL, self.ledger.epoch)
 
     # -- finishing -------------------------------------------------------------------------
 
@@ -238,7 +255,6 @@ class Session:
             self.writer.finalize(state is RunState.DONE, self._uncommitted())
             self._check_finished()
         recorder.end(state, exit_code, reason)
-        self.ledger.fold_at_end()
         head = recorder.beat(state, 0, reason=reason, exit_code=exit_code)
         self._tell_finished(head, began)
         return Outcome(
@@ -262,10 +278,8 @@ class Session:
 
     def _restore_unfinished_retries(self) -> None:
         """A retry that ended before any put leaves the old record in force."""
-        from foretell.store.records import ChunkRestored
-
         table = self.ledger.table
-        chunks = [c for c in self.request.retry or () if table.restorable(c) and self._untouched(c)]
+        chunks = [c for c in self.request.retry or () if c in table.retried and self._untouched(c)]
         if chunks:
             self.recorder.add(ChunkRestored(tuple(sorted(chunks))))
 
@@ -330,8 +344,3 @@ class Session:
             error=error,
             seconds=time.monotonic() - began,
         )
-
-
-def _sequence(objects: ObjectStore) -> int:
-    head = read_head(objects)
-    return 0 if head is None else head.sequence

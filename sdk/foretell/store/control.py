@@ -34,6 +34,15 @@ def pending(objects: ObjectStore, epoch: int) -> list[str]:
     return sorted(key.removeprefix(start).removesuffix(".json") for key in objects.list(start))
 
 
+def requested(objects: ObjectStore, name: str, epoch: int) -> bool:
+    """Whether ``name`` was asked of session ``epoch``: one look-up, no listing."""
+    try:
+        objects.version(control_key(name, epoch))
+    except FileNotFoundError:
+        return False
+    return True
+
+
 def clear(objects: ObjectStore, epoch: int) -> None:
     """Remove what was asked of sessions before ``epoch``."""
     for key in list(objects.list(CONTROL + "/")):

@@ -149,7 +149,7 @@ def test_live_objects(folder):
     np.testing.assert_array_equal(run(predictor)["sum"], (X * 10 + 5).sum(axis=1))
     assert CallablePredictor.recognises(lambda x: x)
     assert not CallablePredictor.recognises(X)
-    built = CallablePredictor.from_live(CallableOptions(), functools.partial(np.add, 1))
+    built = CallablePredictor.from_live(CallableOptions(), model=functools.partial(np.add, 1))
     np.testing.assert_array_equal(run(built)["output"], X + 1)
 
 
@@ -193,8 +193,8 @@ def refused(kind, call):
 def test_no_model(make):
     assert refused(ConfigError, lambda: make()) == [
         "error[config-model]: the job names no model",
-        "  missing  predictor.model",
-        '  try      model = "module:function"    a function that takes a batch',
+        "  missing   predictor.model",
+        '  try       model = "module:function"      a function that takes a batch',
     ]
 
 
@@ -205,7 +205,7 @@ def test_missing_files_are_found_when_it_is_built(make, folder):
     refused(LoadError, lambda: make(model="model:double", collate="other:collate"))
     assert refused(LoadError, lambda: make(model="model:double", checkpoint="w.npz")) == [
         "error[load-checkpoint]: there is no checkpoint 'w.npz'",
-        f"  looked at  {folder}/w.npz",
+        f"  looked at   {folder}/w.npz",
     ]
 
 
@@ -213,10 +213,10 @@ def test_options_that_do_not_fit(make):
     predictor = make(model="model:scaled", options={"scael": 1})
     assert refused(ConfigError, predictor.load) == [
         "error[config-options]: model:scaled cannot be called with the job's options",
-        "  options    scael",
-        "  signature  scaled(x, scale=1.0)",
-        "  cause      got an unexpected keyword argument 'scael'",
-        "  try        options = { scale = … }    instead of scael",
+        "  options     scael",
+        "  signature   scaled(x, scale=1.0)",
+        "  cause       got an unexpected keyword argument 'scael'",
+        "  try         options = { scale = … }      instead of scael",
     ]
     refused(ConfigError, make(model="model:power", checkpoint="offset.txt").load)
     refused(ConfigError, make(model="model:Net", checkpoint="weights.npz").load)
@@ -226,17 +226,17 @@ def test_a_checkpoint_nobody_takes(make, folder):
     predictor = make(model="model:double", checkpoint="offset.txt")
     assert refused(ConfigError, predictor.load) == [
         "error[config-checkpoint]: model:double takes no checkpoint",
-        f"  checkpoint  {folder}/offset.txt",
-        "  signature   double(x)",
-        "  try         add a parameter named checkpoint    it is given the file's path",
+        f"  checkpoint   {folder}/offset.txt",
+        "  signature    double(x)",
+        "  try          add a parameter named checkpoint      it is given the file's path",
     ]
 
 
 def test_a_function_without_a_batch(make):
     assert refused(ConfigError, make(model="model:nothing").load) == [
         "error[config-model]: model:nothing takes no batch",
-        "  signature  nothing()",
-        "  try        factory = true    when it returns the function that takes the batch",
+        "  signature   nothing()",
+        "  try         factory = true      when it returns the function that takes the batch",
     ]
 
 

@@ -111,9 +111,16 @@ class CallablePredictor(Predictor):
         return callable(model)
 
     @classmethod
-    def from_live(cls, options: CallableOptions, model: object) -> CallablePredictor:
-        """Build the predictor around a live function, class or object."""
-        return cls(options, model=model)
+    def from_live(
+        cls,
+        options: CallableOptions,
+        *,
+        model: Any = None,
+        collate: Callable[[Any], Any] | None = None,
+        postprocess: Callable[[Any], Any] | None = None,
+    ) -> CallablePredictor:
+        """Build the predictor around a live function, class or object, or live helpers of it."""
+        return cls(options, model=model, collate=collate, postprocess=postprocess)
 
     @property
     def checkpoint(self) -> str | None:

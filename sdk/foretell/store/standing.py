@@ -1,0 +1,129 @@
+"""How a run stands, put together from its manifest, its head, and its ledger where needed."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+
+from foretell.redact import redact_url
+from foretell.store.head import Head, Totals, read_head
+from foretell.store.manifest import Manifest, read_manifest
+from foretell.store.objects import ObjectStore
+from foretell.store.snapshot import open_snapshot
+from foretell.store.status import Judgement, Pulse, Watch
+from foretell.types import RunState
+
+_RESUMABLE = (RunState.INTERRUPTED, RunState.CANCELLED)
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How a run stands.
+
+    Attributes:
+        shown: The run as it can be typed, secrets removed.
+        manifest: What it is.
+        head: Its head, None when there is none to read.
+        judgement: On the heartbeat, None without a head.
+        totals: From the head; from the ledger where the driver can no longer keep the head.
+    """
+
+    shown: str
+    manifest: Manifest
+    head: Head | None
+    judgement: Judgement | None
+    totals: Totals
+
+    @property
+    def state(self) -> str:
+        """The state as recorded."""
+        return self.judgement.state.value if self.judgement else RunState.PLANNED.value
+
+    @property
+    def pulse(self) -> str:
+        """The judgement in one word."""
+        return self.judgement.pulse.value if self.judgement else Pulse.ENDED.value
+
+    @property
+    def pulse_text(self) -> str:
+        """The judgement in a phrase; empty for a run that ended."""
+        if self.judgement is None or self.judgement.pulse is Pulse.ENDED:
+            return ""
+        return self.judgement.text
+
+    @property
+    def quiet(self) -> float | None:
+        """Seconds since the heartbeat moved, None for a run that ended."""
+        if self.judgement is None or self.judgement.pulse is Pulse.ENDED:
+            return None
+        return self.judgement.quiet
+
+    @property
+    def word(self) -> str:
+        """What to call it: LOST and STALE rule over the recorded state."""
+        if self.judgement is not None and self.judgement.pulse in (Pulse.LOST, Pulse.STALE):
+            return self.judgement.pulse.value.upper()
+        return self.state.upper()
+
+    @property
+    def lost(self) -> bool:
+        """Whether it says it runs and does not."""
+        return self.judgement is not None and self.judgement.pulse is Pulse.LOST
+
+    @property
+    def live(self) -> bool:
+        """Whether a driver may be at work."""
+        return self.judgement is not None and self.judgement.live
+
+    @property
+    def exit_code(self) -> int:
+        """The run's own; 75 when lost or interrupted; 0 while running."""
+        if self.lost or (self.judgement and self.judgement.state in _RESUMABLE):
+            return 75
+        if self.head is not None and self.judgement and self.judgement.pulse is Pulse.ENDED:
+            return self.head.exit_code or 0
+        return 0
+
+    @property
+    def tries(self) -> list[tuple[str, str]]:
+        """What may be done next: (command, effect)."""
+        run = self.shown
+        if self.lost:
+            return [(f"sdk resume {run}", "probably killed; continues")]
+        if self.judgement is None:
+            return [(f"sdk resume {run}", "starts it")]
+        if self.state == RunState.DONE:
+            return [(f"sdk show {run}", "what it holds and how to open it")]
+        if self.state in (RunState.PARTIAL, RunState.FAILED):
+            return [
+                (f"sdk failures {run}", "says which and why"),
+                (f"sdk retry {run}", "predicts again what failed"),
+            ]
+        if self.judgement.state in _RESUMABLE:
+            return [(f"sdk resume {run}", "continues")]
+        return [(f"sdk cancel {run}", "drains and stops it")]
+
+
+def standing_of(objects: ObjectStore) -> Standing:
+    """How the run at ``objects`` stands. Waits up to three heartbeats where one read cannot tell.
+
+    Raises:
+        NotARun: there is none.
+        StoreError: its manifest or ledger is damaged.
+    """
+    manifest = read_manifest(objects)
+    looking = Watch(lambda: read_head(objects))
+    judgement = looking.settle(time.sleep)
+    head = looking.head
+    if head is not None and judgement is not None and judgement.pulse is not Pulse.LOST:
+        totals = head.totals
+    else:
+        totals = _totals_by_ledger(objects)
+    return Standing(redact_url(objects.url), manifest, head, judgement, totals)
+
+
+def _totals_by_ledger(objects: ObjectStore) -> Totals:
+    """Exact counts when no driver keeps the head; what the dead one had in hand is pending."""
+    snapshot = open_snapshot(objects)
+    totals = snapshot.table.totals(snapshot.plan.n_rows, snapshot.plan.chunk_rows)
+    return replace(totals, pending=totals.pending + totals.running, running=0)

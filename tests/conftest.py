@@ -1,0 +1,25 @@
+"""What all tests share. They are deterministic and never timed."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from workbench import Workbench
+
+# Property tests draw the same examples every time.
+settings.register_profile(
+    "steady", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("steady")
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Workbench:
+    """A folder to run the command in."""
+    return Workbench(tmp_path)

@@ -1,0 +1,101 @@
+"""Processes that act as one, services that outlive their host, devices that run out of memory."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+
+def source_rows(count: int) -> np.ndarray:
+    return np.arange(count * 2, dtype="float32").reshape(count, 2)
+
+
+@pytest.mark.parametrize("share", ["split", "same"])
+@pytest.mark.parametrize("count", [512, 300, 257])
+def test_a_group_of_two_writes_every_row_once(bench, share, count):
+    bench.data(source_rows(count))
+    bench.model("def f(x, rows): return {'y': x.sum(1), 'row': rows}\n")
+    done = bench.predict(
+        deployer__kind="group", deployer__rows=share, schedule__workers=2, schedule__chunk=128
+    )
+    assert done.code == 0, done.err
+    run = bench.opened()
+    assert (run["row"][:] == np.arange(count)).all()
+    assert (run["y"][:] == source_rows(count).sum(1)).all()
+    bench.verified()
+
+
+def test_the_death_of_one_member_restarts_the_group_and_loses_nothing(bench):
+    bench.data(source_rows(512))
+    bench.model("def f(x, rows): return {'y': x.sum(1)}\n")
+    marker = bench.folder / "died"
+    done = bench.predict(
+        deployer__kind="group",
+        deployer__die_at=330,
+        deployer__marker=json.dumps(str(marker)),
+        schedule__workers=2,
+        schedule__chunk=128,
+    )
+    assert done.code == 0, done.err
+    assert marker.exists()
+    assert (bench.opened()["y"][:] == source_rows(512).sum(1)).all()
+    generations = {record.index for record in bench.opened().snapshot.table.workers}
+    assert len(generations) >= 4  # both members came back, under new numbers
+    bench.verified()
+
+
+def test_a_lost_service_comes_back_and_the_call_is_sent_again(bench):
+    bench.data(source_rows(1024))
+    bench.model("def f(x): return x\n")
+    marker = bench.folder / "died"
+    done = bench.predict(
+        deployer__kind="service",
+        deployer__die_at=600,
+        deployer__marker=json.dumps(str(marker)),
+        schedule__workers=2,
+    )
+    assert done.code == 0, done.err
+    assert marker.exists()
+    assert (bench.opened()["y"][:] == source_rows(1024) * 2).all()
+    assert "runs again" in bench.sdk("logs", str(bench.store)).out
+    bench.verified()
+
+
+def test_a_call_that_must_not_be_repeated_is_not(bench):
+    bench.data(source_rows(1024))
+    bench.model("def f(x): return x\n")
+    done = bench.predict(
+        deployer__kind="service",
+        deployer__repeatable="false",
+        deployer__count=1,
+        deployer__die_at=600,
+        deployer__marker=json.dumps(str(bench.folder / "died")),
+        schedule__workers=2,
+        schedule__max_failed=1024,
+    )
+    # The one lost call fails its rows or its chunk; whatever was repeated was repeated by us.
+    assert done.code in (0, 3), done.err
+    run = bench.opened()
+    predicted = run.valid[:] == 1
+    assert (run["y"].filled()[:][predicted] == (source_rows(1024) * 2)[predicted]).all()
+
+
+def test_out_of_memory_halves_the_batch_once_and_remembers(bench):
+    bench.data(source_rows(1024))
+    bench.model("def f(x): return {'y': x.sum(1)}\n")
+    log = bench.folder / "launches"
+    done = bench.predict(
+        deployer__kind="tight",
+        deployer__holds=16,
+        deployer__log=json.dumps(str(log)),
+        schedule__chunk=128,
+        predictor__batch_size=128,
+    )
+    assert done.code == 0, done.err
+    assert (bench.opened()["y"][:] == source_rows(1024).sum(1)).all()
+    sizes = [int(line) for line in Path(log).read_text().split()]
+    assert [size for size in sizes if size > 16] == [128, 64, 32]  # one lost per split, ever
+    assert (bench.opened().snapshot.table.splits > 0).any()
