@@ -281,9 +281,17 @@ def test_rows_without_source_content_are_kept_apart(bench):
     bench.model("def f(records): return {'y': [float(r['v']) for r in records]}\n")
     done = bench.run(
         bench.command(
-            "predict", "--source", "x.jsonl", "--model", "model:f", "--output", str(bench.store),
+            "predict",
+            "--source",
+            "x.jsonl",
+            "--model",
+            "model:f",
+            "--output",
+            str(bench.store),
             sets={
-                "schedule.chunk": 64, "predictor.batch_size": 64, "writer.keep": '["id"]',
+                "schedule.chunk": 64,
+                "predictor.batch_size": 64,
+                "writer.keep": '["id"]',
             },
         )
     )
