@@ -1,6 +1,7 @@
 """What is encoded without zarr's machinery is what zarr itself stores, to the byte."""
 
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ SPECS = (*NUMBERS, *TEXT, OutputSpec("large", (2**17,), "float64"))
 
 def by_zarr(made, spec, values, start):
     """The objects zarr makes of the same rows, by key."""
-    stored = {key: Buffer.from_bytes(data) for key, data in made.items()}
+    stored: dict[str, Any] = {key: Buffer.from_bytes(data) for key, data in made.items()}
     array = zarr.open_array(MemoryStore(stored), path=spec.name, mode="r+")
     array = array.with_config({"write_empty_chunks": True})
     array[start : start + len(values)] = values
