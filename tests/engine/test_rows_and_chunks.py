@@ -48,6 +48,7 @@ def test_one_bad_row_in_a_batch_of_256(bench):
     (row,) = failure.rows
     assert (row.row, row.locator, row.message) == (700, "x.npy:700", "a row says 777")
     assert "a row says 777" in failure.traceback
+    assert failure.traceback.count("Traceback (most recent call last)") == 1
     bench.verified()
 
 
@@ -281,9 +282,17 @@ def test_rows_without_source_content_are_kept_apart(bench):
     bench.model("def f(records): return {'y': [float(r['v']) for r in records]}\n")
     done = bench.run(
         bench.command(
-            "predict", "--source", "x.jsonl", "--model", "model:f", "--output", str(bench.store),
+            "predict",
+            "--source",
+            "x.jsonl",
+            "--model",
+            "model:f",
+            "--output",
+            str(bench.store),
             sets={
-                "schedule.chunk": 64, "predictor.batch_size": 64, "writer.keep": '["id"]',
+                "schedule.chunk": 64,
+                "predictor.batch_size": 64,
+                "writer.keep": '["id"]',
             },
         )
     )
