@@ -168,18 +168,16 @@ def records(n_chunks: int) -> st.SearchStrategy[Record]:
         )
     )
     done = st.builds(
-        lambda chunk, attempt, started, ms, worker, quarantined, objects, nan, splits: ChunkDone(
-            chunk, attempt, started, ms, worker, quarantined, *objects, nan, splits
-        ),
-        chunk,
-        attempt,
-        st.floats(1e9, 3e9),
-        u32,
-        st.integers(0, 1000),
-        st.integers(0, 10),
-        objects,
-        st.integers(0, 10),
-        st.integers(0, 3),
+        lambda objects, **fields: ChunkDone(sizes=objects[0], crcs=objects[1], **fields),
+        objects=objects,
+        chunk=chunk,
+        attempt=attempt,
+        started=st.floats(1e9, 3e9),
+        milliseconds=u32,
+        worker=st.integers(0, 1000),
+        quarantined=st.integers(0, 10),
+        nan=st.integers(0, 10),
+        splits=st.integers(0, 3),
     )
     failed = st.builds(
         ChunkFailed,

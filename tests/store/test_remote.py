@@ -234,7 +234,7 @@ def test_a_leased_put_replaces_what_an_earlier_attempt_left(s3_url):
 
 @pytest.mark.parametrize("before", [None, b"left by an earlier attempt"])
 def test_a_put_finished_late_changes_nothing(s3_proxy, before):
-    """The request was on its way when its worker was stopped; it arrives after the next driver's."""
+    """Its worker was stopped while it was on its way; it arrives after the next driver's."""
     proxy, url = s3_proxy
     # What stood there is looked at once, and then the lease had still been good.
     lease = FreeLease(1 if before is None else 2)
@@ -250,7 +250,7 @@ def test_a_put_finished_late_changes_nothing(s3_proxy, before):
             if len(held) == (1 if before is None else 2):
                 proxy.decide = lambda method, path: None
                 following.put("a", b"the next driver's")
-        return None
+        return
 
     proxy.decide = decide
     with pytest.raises(LeaseLost, match="ran out" if before is None else "meanwhile"):

@@ -18,8 +18,6 @@ from foretell.engine.tasks import kill_process
 from foretell.store.identity import process_started
 
 _TAIL = 8_000
-_MOST = 65_536
-_LONGEST = 16 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,28 +99,6 @@ def tail(path: str) -> str:
     except OSError:
         return ""
     return data.decode("utf-8", "replace")
-
-
-def printed(path: str, since: int) -> tuple[str, int]:
-    """What was printed after byte ``since``, 64 kB at most, and where that ends.
-
-    Whole lines only. A file that grew beyond 16 MB is emptied, so that a chatty model cannot fill
-    the disk; what was not read by then is lost, and the log says so.
-    """
-    try:
-        size = os.path.getsize(path)
-        if size <= since:
-            return "", since
-        with open(path, "rb") as file:
-            file.seek(since)
-            data = file.read(_MOST)
-        if size > _LONGEST:
-            os.truncate(path, 0)
-            return data.decode("utf-8", "replace") + "\n[more was printed and dropped]", 0
-    except OSError:
-        return "", since
-    whole = data.rfind(b"\n") + 1 or len(data)
-    return data[:whole].decode("utf-8", "replace"), since + whole
 
 
 def sweep_remains(member: Member) -> None:

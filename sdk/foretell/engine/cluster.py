@@ -310,7 +310,7 @@ def _start(schedule: ScheduleOptions, kind: str, threads: int) -> Any:
     if kind == "joined":
         return None
     if kind == "class":
-        return _start_class(schedule)
+        return start_class(schedule)
     if kind == "inside":
         return LocalCluster(
             n_workers=1,
@@ -335,7 +335,8 @@ def _start(schedule: ScheduleOptions, kind: str, threads: int) -> Any:
     )
 
 
-def _start_class(schedule: ScheduleOptions) -> Any:
+def start_class(schedule: ScheduleOptions) -> Any:
+    """A cluster of the class the settings name, scaled to the workers they ask for."""
     module, _, name = schedule.cluster.partition(":")
     try:
         cls = getattr(importlib.import_module(module), name)

@@ -14,7 +14,8 @@ from foretell.config.schedule import ScheduleOptions
 from foretell.engine import blame
 from foretell.engine.cluster import Answered, Cluster, TaskEnded, WorkerJoined, WorkerLeft
 from foretell.engine.crew import Crew
-from foretell.engine.driver import Driver, Settings
+from foretell.engine.dispatch import Settings
+from foretell.engine.driver import Driver
 from foretell.engine.limits import Limits
 from foretell.engine.messages import Trouble, WorkerJob
 from foretell.engine.placement import Placement

@@ -326,6 +326,6 @@ def _refuse_foreign(objects: ObjectStore, url: str) -> None:
             raise StoreError(
                 "there is something at the output that is not a run",
                 facts=[("output", url), ("found", key)],
-                tries=[("--output …", "another place"), (f"rm -r {url}", "when it may go")],
+                tries=[("--output …", "another place")],
                 slug="not-a-run",
             )

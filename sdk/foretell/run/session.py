@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from foretell.engine import parts
-from foretell.engine.driver import Settings
+from foretell.engine.dispatch import Settings
 from foretell.engine.engine import Engine
 from foretell.engine.queue import WorkQueue
 from foretell.engine.rates import RateMeter
@@ -222,7 +222,6 @@ class Session:
             in_hand=memory_bounded(
                 self.plan, self.sizing, self.prepared.job.origin("schedule.memory_limit")
             ),
-            retries=schedule.retries,
             drain=schedule.drain,
             walltime_ends=self.recorder.facts.walltime_ends,
             on_error=schedule.on_error,
