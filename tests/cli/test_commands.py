@@ -279,16 +279,10 @@ def test_logs(sdk, finished):
         writer.add(1000.0 + number, level, "driver", f"line {number} \x1b[2J")
     writer.flush()
     result = sdk("logs", finished, "-n", "2")
-<<<<<<< HEAD
-    assert [line.split(maxsplit=4)[-1] for line in result.lines] == [
-        r"line 1 \x1b[2J", r"line 2 \x1b[2J",
-    ]  # fmt: skip
-=======
     assert [line.partition(" driver ")[2] for line in result.lines] == [
         r"WARNING line 1 \x1b[2J",
         r"ERROR   line 2 \x1b[2J",
     ]
->>>>>>> main
     assert len(sdk("logs", finished, "--level", "warning").lines) == 2
     assert len(sdk("logs", finished, "--grep", "line [01]", "--level", "warning").lines) == 1
     assert len(sdk("logs", finished, "--follow", "--level", "error").lines) == 1
