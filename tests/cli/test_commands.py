@@ -198,6 +198,13 @@ def test_verify_finds_a_flipped_byte_and_requeue_heals(sdk, finished):
     assert sdk("verify", finished, "--deep").code == 0
 
 
+def test_retry_changes_the_schedule_alone(sdk, partial):
+    assert sdk("retry", partial, "--set", "schedule.timeout=1h", "--quiet").code == 3
+    refused = sdk("retry", partial, "--set", "predictor.seed=1")
+    assert refused.code == 2
+    assert "predictor.seed cannot change in a run that was begun" in refused.err
+
+
 def test_retry_repeats_what_failed(sdk, partial, here):
     model = partial.parent / "model.py"
     result = sdk("retry", partial, "--chunks", "0")

@@ -48,6 +48,7 @@ def test_one_bad_row_in_a_batch_of_256(bench):
     (row,) = failure.rows
     assert (row.row, row.locator, row.message) == (700, "x.npy[700]", "a row says 777")
     assert "a row says 777" in failure.traceback
+    assert failure.traceback.count("Traceback (most recent call last)") == 1
     bench.verified()
 
 

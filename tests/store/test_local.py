@@ -337,6 +337,13 @@ def test_check_writable_leaves_nothing(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_file_is_no_run(tmp_path):
+    (tmp_path / "file").write_bytes(b"x")
+    with pytest.raises(StoreError) as caught:
+        LocalObjects(str(tmp_path / "file")).get("_run/manifest.json")
+    assert (caught.value.slug, caught.value.exit_code) == ("not-a-run", 5)
+
+
 def test_a_file_in_the_way_is_not_writable(tmp_path):
     (tmp_path / "file").write_bytes(b"")
     for path in ("file", "file/below"):

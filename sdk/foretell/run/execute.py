@@ -283,7 +283,7 @@ class _Flow:
         done = int((snapshot.table.state == ChunkState.DONE).sum())
         check_same_job(
             self.url,
-            manifest.fingerprint,
+            manifest,
             self.prepared.fingerprint(),
             f"{done:,} of {snapshot.table.n_chunks:,} chunks done",
         )

@@ -54,6 +54,15 @@ def vanished(path: str) -> StorageError:
     )
 
 
+def _not_a_folder(path: str) -> StoreError:
+    return StoreError(
+        "a run store is a folder, and there is something else",
+        facts=[("place", path)],
+        tries=[("sdk runs", "the runs below the current folder")],
+        slug="not-a-run",
+    )
+
+
 class Root:
     """The folder of a store, recognised again at every use.
 
@@ -112,7 +121,10 @@ class Root:
             raise
 
     def _open(self) -> int:
-        descriptor = os.open(self.path, _FOLDER)
+        try:
+            descriptor = os.open(self.path, _FOLDER)
+        except NotADirectoryError:
+            raise _not_a_folder(self.path) from None
         status = os.fstat(descriptor)
         identity = (status.st_dev, status.st_ino)
         if self._identity is None:
