@@ -22,7 +22,6 @@ LAZY = (
 """What a run imports when it needs it."""
 
 
-
 def serve() -> list[str]:
     """Fork at every request; returns in the forked processes only, with their arguments."""
     readable, writable = os.pipe()

@@ -8,11 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import foretell
 import numpy as np
-from forks import ForkBench
 from foretell.errors import NotARun, NotYetPredicted
 from foretell.types import ChunkState
+from forks import ForkBench
 from workbench import Finished, Workbench
 
 CHUNKS = 8
@@ -131,5 +130,3 @@ def kinds(operations: list[str]) -> Iterator[tuple[str, int]]:
         sorts.setdefault(re.sub(r"\d+", "N", operation), []).append(number)
     for sort, numbers in sorts.items():
         yield sort, numbers[len(numbers) // 2]
-
-

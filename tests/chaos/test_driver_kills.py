@@ -9,8 +9,8 @@ import subprocess
 import time
 
 import pytest
-from forks import ForkBench
 from foretell.types import ChunkState
+from forks import ForkBench
 from long_run import (
     CHUNKS,
     SETTINGS,

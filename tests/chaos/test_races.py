@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from forks import ForkBench, ForkedProcess
 from foretell.types import ChunkState
+from forks import ForkBench, ForkedProcess
 from small_run import CHUNKS, ROWS, SETTINGS, finished, holds, prepare
 
 HELD = 6

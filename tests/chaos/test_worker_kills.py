@@ -10,8 +10,8 @@ import time
 from typing import Any
 
 import pytest
-from forks import ForkBench
 from foretell.types import ChunkState
+from forks import ForkBench
 from long_run import CHUNKS, SETTINGS, computed, in_state, prepare, reference, whole
 
 KILLS = 3
