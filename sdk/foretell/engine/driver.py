@@ -111,6 +111,7 @@ class Driver:
                 self.dispatcher.give_out()
             self._flush()
             self.beat()
+        listen(self.crew, self.recorder, self.host)
         return self.stop
 
     def end(self, stop: Stop) -> None:
@@ -241,7 +242,7 @@ class Driver:
     def _installed(self, answer: Answered) -> None:
         member = self.crew.installed(answer)
         if member is None or member.info is None:
-            if self.crew.member(answer.address) is not None:
+            if not self.crew.install_again(answer):
                 self.recorder.say("WARN", f"a worker cannot be prepared: {answer.error}")
             return
         self.recorder.add(
