@@ -30,24 +30,24 @@ def met(bench: ForkBench, fault: str) -> tuple[str, int]:
     return injected.place if injected.met else "", code
 
 
-def killed(bench: ForkBench, number: int, expected: dict[str, bytes]) -> str:
+def killed(bench: ForkBench, where: str, expected: dict[str, bytes]) -> str:
     """A crash at an operation, then the next start; where it was, "" past the last operation."""
-    place, code = met(bench, f"n={number},do=kill")
+    place, code = met(bench, f"{where},do=kill")
     if place:
         assert code == SIGKILLED
         holds(bench)
         again = predict(bench)
-        assert again.code == 0, f"after a crash at {number}, {place}: {again.err}"
+        assert again.code == 0, f"after a crash at {where}, {place}: {again.err}"
     else:
         assert code == 0
     finished(bench, expected)
     return place
 
 
-def failed(bench: ForkBench, number: int, do: str, expected: dict[str, bytes], times: int) -> str:
+def failed(bench: ForkBench, where: str, do: str, expected: dict[str, bytes], times: int) -> str:
     """An error at an operation: the run goes on, or ends with 7 and is continued."""
-    place, code = met(bench, f"n={number},do={do},times={times}")
-    where = f"{do} at {number}, {place}"
+    place, code = met(bench, f"{where},do={do},times={times}")
+    where = f"{do} at {where}, {place}"
     assert code in ((0, 7) if place else (0,)), f"{where}: exit {code}"
     if code:
         done = holds(bench)
@@ -65,16 +65,45 @@ def some(operations: list[str], count: int, seed: int) -> list[int]:
 def test_a_crash_at_some_operations(fork_bench, reference):
     operations, expected = reference
     prepare(fork_bench)
-    for number in some(operations, 5, seed=3):
-        assert killed(fork_bench, number, expected)
+    for number in some(operations, 4, seed=3):
+        assert killed(fork_bench, f"n={number}", expected)
+
+
+def test_a_crash_where_it_is_seen_by_nobody_else(fork_bench, reference):
+    _, expected = reference
+    prepare(fork_bench)
+    # Before there is a run, and after it is done but before a viewer could know.
+    for where in (
+        "op=create-staged,key=_run/manifest.json",
+        "op=put-staged,key=_run/head.json,n=2",
+    ):
+        assert killed(fork_bench, where, expected)
 
 
 @pytest.mark.parametrize("do", ["enospc", "eio"])
 def test_an_error_at_some_operations(fork_bench, reference, do):
     operations, expected = reference
     prepare(fork_bench)
-    for number in some(operations, 4, seed=5):
-        assert failed(fork_bench, number, do, expected, times=1)
+    for number in some(operations, 3, seed=5):
+        assert failed(fork_bench, f"n={number}", do, expected, times=1)
+
+
+# A quota refuses what the disk has room for, so that looking for room alone would never end.
+@pytest.mark.parametrize("do", ["edquot", "eio"])
+def test_an_error_for_good_costs_no_chunk_its_attempts(fork_bench, reference, do):
+    _, expected = reference
+    prepare(fork_bench)
+    assert failed(fork_bench, "op=put-staged,key=z/c.3", do, expected, times=0)
+
+
+def test_the_last_words_wait_for_room(fork_bench, reference):
+    _, expected = reference
+    prepare(fork_bench)
+    for key, n in (("zarr.json", 2), ("_run/head.json", 2)):
+        place, code = met(fork_bench, f"op=put-staged,key={key},n={n},do=enospc")
+        assert place
+        assert code == 0
+        finished(fork_bench, expected)
 
 
 @pytest.mark.slow
@@ -83,7 +112,7 @@ def test_a_crash_at_every_operation(fork_bench, reference):
     operations, expected = reference
     prepare(fork_bench)
     number = 1
-    while killed(fork_bench, number, expected):
+    while killed(fork_bench, f"n={number}", expected):
         number += 1
     assert number > 0.9 * len(operations)
 
@@ -96,6 +125,6 @@ def test_an_error_at_every_operation(fork_bench, reference, do, times):
     operations, expected = reference
     prepare(fork_bench)
     number = 1
-    while failed(fork_bench, number, do, expected, times):
+    while failed(fork_bench, f"n={number}", do, expected, times):
         number += 1
     assert number > 0.9 * len(operations)

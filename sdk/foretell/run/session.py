@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import queue
 import time
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ from foretell.events import Event, RunFinished, RunPlanned, RunStarted
 from foretell.plan import Plan
 from foretell.plugins.discovery import Broken
 from foretell.run.outcome import Outcome
+from foretell.run.patience import Patience
 from foretell.run.planning import Sizing, memory_bounded, run_name, with_budget, worker_job
 from foretell.run.prepare import Prepared
 from foretell.run.suspects import suspects_of
@@ -26,8 +28,12 @@ from foretell.store import control
 from foretell.store.head import Head
 from foretell.store.manifest import Manifest
 from foretell.store.objects import ObjectStore
+<<<<<<< HEAD
 from foretell.store.projection import Projection
 from foretell.store.records import ChunkFailed, ChunkRestored
+=======
+from foretell.store.records import ChunkFailed, ChunkRestored, SessionEnded
+>>>>>>> chaos
 from foretell.store.snapshot import Snapshot
 from foretell.store.takeover import claim
 from foretell.types import ChunkState, RunState, Valid
@@ -41,13 +47,21 @@ _TO_DO = (ChunkState.PENDING, ChunkState.RUNNING, ChunkState.RETRYING, ChunkStat
 def idle_outcome(snapshot: Snapshot, url: str, retry: frozenset[int] | None) -> Outcome | None:
     """The outcome of a run that has nothing left to do; None when there is work."""
     ended = snapshot.table.ended
-    if ended is None or retry:
+    if ended is None or retry or not _told(snapshot):
         return None
     if retry is None and np.isin(snapshot.table.state, _TO_DO).any():
         return None
     if ended.state not in (RunState.DONE, RunState.PARTIAL):
         return None if retry is None else _idle(snapshot, url, RunState(ended.state))
     return _idle(snapshot, url, RunState(ended.state))
+
+
+def _told(snapshot: Snapshot) -> bool:
+    """Whether the head says what the ledger says: a driver may have been killed between the two."""
+    head = snapshot.head
+    if head is None or head.epoch != snapshot.table.epoch:
+        return False
+    return RunState(head.state).ended
 
 
 def _idle(snapshot: Snapshot, url: str, state: RunState) -> Outcome:
@@ -178,10 +192,11 @@ class Session:
             rates,
         )
 
+    def _warn(self, text: str) -> None:
+        self.request.sink.note("WARN", text)
+
     def _observer_broke(self, broken: Broken) -> None:
-        self.request.sink.note(
-            "WARN", f"observer switched off: {broken.origin.name}: {broken.reason}"
-        )
+        self._warn(f"observer switched off: {broken.origin.name}: {broken.reason}")
 
     # -- driving ---------------------------------------------------------------------------
 
@@ -193,7 +208,14 @@ class Session:
         )
         recorder.observe(planned)
         try:
+<<<<<<< HEAD
             return self._finish(self._stopped(engine), began)
+=======
+            stop = None if engine is None else self._drive(engine)
+            inbox = queue.Queue() if engine is None else engine.inbox
+            wait = self.prepared.schedule.storage_wait if stop is None else 0.0
+            return self._finish(stop, Patience(wait, inbox, self._warn), began)
+>>>>>>> chaos
         except Fenced as error:
             return self._broken_off(error, error.message, began)
         except StorageError as error:
@@ -257,21 +279,28 @@ class Session:
         )
 
     def _cancelled(self) -> bool:
-        return control.requested(self.objects, control.CANCEL, self.ledger.epoch)
+        try:
+            return control.requested(self.objects, control.CANCEL, self.ledger.epoch)
+        except StorageError as error:
+            if error.slug == "store-vanished":
+                raise
+            return False  # asked again at the next beat
 
     # -- finishing -------------------------------------------------------------------------
 
-    def _finish(self, stop: Stop | None, began: float) -> Outcome:
+    def _finish(self, stop: Stop | None, patience: Patience, began: float) -> Outcome:
         recorder = self.recorder
-        recorder.flush()
+        patience.do(recorder.flush)
         self._restore_unfinished_retries()
-        recorder.flush()
+        patience.do(recorder.flush)
         state, exit_code, reason = self._ending(stop)
         if stop is None:
-            self.writer.finalize(state is RunState.DONE, self._uncommitted())
+            done = state is RunState.DONE
+            patience.do(lambda: self.writer.finalize(done, self._uncommitted()))
             self._check_finished()
-        recorder.end(state, exit_code, reason)
-        head = recorder.beat(state, 0, reason=reason, exit_code=exit_code)
+        recorder.add(SessionEnded(state.value, exit_code, time.time(), reason))
+        patience.do(recorder.flush)
+        head = patience.do(lambda: recorder.beat(state, 0, reason=reason, exit_code=exit_code))
         self._tell_finished(head, began)
         return Outcome(
             state,
