@@ -28,12 +28,8 @@ from foretell.store import control
 from foretell.store.head import Head
 from foretell.store.manifest import Manifest
 from foretell.store.objects import ObjectStore
-<<<<<<< HEAD
 from foretell.store.projection import Projection
-from foretell.store.records import ChunkFailed, ChunkRestored
-=======
 from foretell.store.records import ChunkFailed, ChunkRestored, SessionEnded
->>>>>>> chaos
 from foretell.store.snapshot import Snapshot
 from foretell.store.takeover import claim
 from foretell.types import ChunkState, RunState, Valid
@@ -208,14 +204,10 @@ class Session:
         )
         recorder.observe(planned)
         try:
-<<<<<<< HEAD
-            return self._finish(self._stopped(engine), began)
-=======
-            stop = None if engine is None else self._drive(engine)
+            stop = self._stopped(engine)
             inbox = queue.Queue() if engine is None else engine.inbox
             wait = self.prepared.schedule.storage_wait if stop is None else 0.0
             return self._finish(stop, Patience(wait, inbox, self._warn), began)
->>>>>>> chaos
         except Fenced as error:
             return self._broken_off(error, error.message, began)
         except StorageError as error:
