@@ -19,7 +19,6 @@ from foretell.engine.messages import ChunkReport, ChunkWork, WorkerJob
 from foretell.engine.tasks import Installed
 from foretell.types import GroupInfo
 
-
 MOST_INSTALLS = 5
 """Times a process is asked to prepare for a run; a busy host answers late."""
 
