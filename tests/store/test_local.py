@@ -370,6 +370,11 @@ def test_power_syncs_files_and_folders(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "fsync", fsync)
     LocalObjects(str(tmp_path)).put("a/b/c", b"1")
     assert synced == []
-    LocalObjects(str(tmp_path), power=True).put("a/b/c", b"1")
+    store = LocalObjects(str(tmp_path), power=True)
+    store.put("a/b/c", b"1")
     # The file, its folder, and every folder above whose entry may be new.
     assert len(synced) == 4
+    store.put("a/b/d", b"1")
+    assert len(synced) == 6
+    store.create("a/e/f", b"1")
+    assert len(synced) == 10

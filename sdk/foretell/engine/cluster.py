@@ -27,6 +27,9 @@ from foretell.types import GroupInfo
 
 _SETTINGS: dict[str, Any] = {
     "distributed.admin.large-graph-warning-threshold": "1GB",
+    # A cluster gives a nanny up for good when its worker is not back after 15 s, which a busy
+    # machine needs to start a process.
+    "distributed.deploy.lost-worker-timeout": "1000 days",
     "distributed.scheduler.allowed-failures": 0,
     "distributed.scheduler.work-stealing": False,
     "distributed.scheduler.worker-ttl": None,

@@ -111,6 +111,7 @@ class Driver:
                 self.dispatcher.give_out()
             self._flush()
             self.beat()
+        listen(self.crew, self.recorder, self.host)
         return self.stop
 
     def end(self, stop: Stop) -> None:
@@ -220,6 +221,8 @@ class Driver:
             verdict = self.settler.settle(report, leader.index, leader.address, attempt.alone)
             if verdict == "storage-full":
                 self.pause.begin(report.troubles[0].message)
+            elif verdict == "done":
+                self.pause.stored()
         for work in attempt.works:
             if work.chunk not in reported:
                 self.work.give_back(work.chunk)
@@ -241,7 +244,7 @@ class Driver:
     def _installed(self, answer: Answered) -> None:
         member = self.crew.installed(answer)
         if member is None or member.info is None:
-            if self.crew.member(answer.address) is not None:
+            if not self.crew.install_again(answer):
                 self.recorder.say("WARN", f"a worker cannot be prepared: {answer.error}")
             return
         self.recorder.add(
@@ -262,8 +265,8 @@ class Driver:
         if now - self._renewed >= RENEW_EVERY / 2:
             # Before any lease is renewed: a driver that was taken over must let them run out.
             self._renewed = now
-            self.recorder.ledger.check_fence()
-            self.crew.renew_due(draining=self.stop is not None)
+            if self._unfenced():
+                self.crew.renew_due(draining=self.stop is not None)
         self.limits.check()
         self.placement.keep(self.crew)
         self.losses.tick(now)
@@ -275,6 +278,20 @@ class Driver:
             self._checked_cancel = now
             if self._cancelled():
                 self.end(Stop(RunState.CANCELLED, 75, "cancelled by sdk cancel"))
+
+    def _unfenced(self) -> bool:
+        """Whether this surely is the run's driver still; False when the storage does not say.
+
+        Raises:
+            Fenced: it is not.
+        """
+        try:
+            self.recorder.ledger.check_fence()
+        except StorageError as error:
+            if error.slug == "store-vanished":
+                raise
+            return False
+        return True
 
     def _check_workers(self, now: float) -> None:
         if any(seat.ready for seat in self.crew.seats):
@@ -309,8 +326,9 @@ class Driver:
         except StorageError as error:
             if error.slug != "storage-full":
                 raise
-            self.pause.begin(error.message)
+            self.pause.begin(error.message, ledger=True)
             return False
+        self.pause.stored(ledger=True)
         return True
 
     def _flush_now(self) -> bool:
@@ -336,8 +354,13 @@ class Driver:
             if now - self._sampled >= METRICS_EVERY:
                 self._sampled = now
                 self.recorder.sample(head, samples)
+            self.pause.stored(ledger=True)
         except StorageError as error:
-            self.pause.begin(error.message)
+            if error.slug == "storage-full":
+                self.pause.begin(error.message, ledger=True)
+            elif error.slug == "store-vanished":
+                raise
+            # Else a viewer misses a beat. What matters is in the ledger, which is less patient.
 
 
 def _scheduler_lost() -> Stop:

@@ -75,13 +75,12 @@ class Settler:
             return trouble.slug
         exhausted = trouble.kind in ("MemoryError", "OutOfMemoryError")
         state = self._work.strike(report.chunk, time.monotonic(), exhausted=exhausted)
+        if trouble.kind == "StorageError" and state is not ChunkState.RETRYING:
+            self._storage_gave_out(trouble)
+            state = ChunkState.RETRYING  # not the chunk's fault: the next session tries again
         self._recorder.failed(report.chunk, report.attempt, state, trouble, worker, address)
         if trouble.slug == "not-finite" or trouble.kind == "TooManyFailures":
             self._stop_for(trouble)
-        elif trouble.kind == "StorageError" and state is not ChunkState.RETRYING:
-            error = StorageError(trouble.message, facts=trouble.facts, tries=trouble.tries)
-            reason = f"the storage gave out: {trouble.message}"
-            self._end(Stop(RunState.FAILED, 7, reason, error=error))
         self.ended(report.chunk, state)
         return state.name
 
@@ -99,6 +98,11 @@ class Settler:
             self._fail(f'{rows} rows failed and on_error = "fail"{what}')
         elif self._lost > self._plan.max_failed:
             self._over_budget()
+
+    def _storage_gave_out(self, trouble: Trouble) -> None:
+        error = StorageError(trouble.message, facts=trouble.facts, tries=trouble.tries)
+        reason = f"the storage gave out: {trouble.message}"
+        self._end(Stop(RunState.FAILED, StorageError.exit_code, reason, error=error))
 
     def _over_budget(self) -> None:
         self._fail(

@@ -30,6 +30,7 @@ from foretell.store.layout import MANIFEST
 from foretell.store.manifest import Manifest, write_manifest
 from foretell.store.objects import ObjectStore
 from foretell.store.open import open_objects
+from foretell.store.projection import Projection
 from foretell.store.snapshot import open_snapshot
 from foretell.types import ChunkState, RunState
 
@@ -271,7 +272,7 @@ class _Flow:
                 if engine is not None:
                     engine.close()
                 return self._continue(open_snapshot(self.objects).manifest)
-            return self._session(manifest, engine, fresh=True)
+            return self._session(manifest, engine)
         except Interrupted as error:
             return self._outcome_of(error)
         finally:
@@ -289,11 +290,16 @@ class _Flow:
         )
         if (idle := idle_outcome(snapshot, self.url, self.request.retry)) is not None:
             return idle
-        return self._session(manifest, None, fresh=False)
+        return self._session(manifest, None, snapshot.projection)
 
-    def _session(self, manifest: Manifest, engine: Engine | None, *, fresh: bool) -> Outcome:
-        session = Session(self.prepared, self.sizing, manifest, self.objects, self.request, fresh)
-        session.claim()
+    def _session(
+        self,
+        manifest: Manifest,
+        engine: Engine | None,
+        projection: Projection | None = None,
+    ) -> Outcome:
+        session = Session(self.prepared, self.sizing, manifest, self.objects, self.request)
+        session.claim(projection)
         started = engine
         try:
             if started is None and session.work.waiting:

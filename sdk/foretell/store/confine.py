@@ -10,7 +10,7 @@ import errno
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from foretell.errors import StorageError, StoreError
 
@@ -97,6 +97,16 @@ class Root:
             yield current
         finally:
             os.close(current)
+
+    def prune(self, parts: tuple[str, ...], keep: int) -> None:
+        """Remove folders that have become empty, from ``parts`` up to those at depth ``keep``.
+
+        Only where nobody can be about to create something: his folder would be gone.
+        """
+        with suppress(OSError):
+            for depth in range(len(parts), keep, -1):
+                with self.folder(parts[: depth - 1]) as above:
+                    os.rmdir(parts[depth - 1], dir_fd=above)
 
     def check(self) -> None:
         """Raise :class:`StorageError` unless the folder still is the one first opened."""

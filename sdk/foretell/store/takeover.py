@@ -212,7 +212,8 @@ def _settle(
         unproved = end_orphans(workers, me, clock.sleep)
         if table.loose and (unproved or not workers):
             _wait_for_leases(writer, me, clock, say)
-        objects.sweep()
+    # Of a first session too: a driver may have been killed before it could begin one.
+    objects.sweep()
     control.clear(objects, writer.epoch)
 
 
