@@ -13,7 +13,7 @@ from workbench import Workbench
 GATED = """
 import os, time
 def f(x):
-    while not os.path.exists("open") and x[0, 0] >= 256:
+    while not os.path.exists("open") and x[0, 0] >= 512:
         time.sleep(0.01)
     return {"y": x.sum(1)}
 """
