@@ -361,7 +361,6 @@ def _thread_environment(threads: int) -> dict[str, Any]:
     names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
     return {
         "distributed.nanny.pre-spawn-environ": {
-            "MALLOC_TRIM_THRESHOLD_": 65536,
             "DASK_LOGGING__DISTRIBUTED": "critical",
             **dict.fromkeys(names, threads),
         }

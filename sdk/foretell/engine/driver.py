@@ -87,7 +87,9 @@ class Driver:
         self._drain_until = math.inf
         self._beat = self._checked_cancel = self._renewed = self._sampled = 0.0
         self._no_worker_since: float | None = time.monotonic()
-        self.settler = Settler(plan, work, recorder, settings.on_error, self.end)
+        self.settler = Settler(
+            plan, work, recorder, settings.on_error, self.end, settings.retry_chunks
+        )
         self.losses = Losses(cluster, crew, limits, work, recorder, self.settler, self._load_failed)
         self.dispatcher = Dispatcher(
             cluster, crew, placement, work, recorder, self.losses, settings, self._flush_now
