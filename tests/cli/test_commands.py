@@ -2,10 +2,12 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import pytest
 from foretell.cli.commands.failures import ranges
 from foretell.cli.schemas import DOCUMENTS, document_schema
+from foretell.store.head import HeadWriter, read_head
 from foretell.store.open import open_objects
 
 
@@ -74,6 +76,20 @@ def test_status(sdk, finished):
     assert "  rows      10 of 10 rows (100.0 %)" in result.lines
     data = sdk("status", finished, "--json", "--exit-code").document("status")
     assert (data["state"], data["pulse"], data["exit_code"]) == ("done", "ended", 0)
+
+
+def test_nothing_runs_in_a_run_that_ended(sdk, finished):
+    """A drain leaves chunks that were handed out and not begun."""
+    objects = open_objects(str(finished))
+    known = read_head(objects)
+    totals = replace(known.totals, done=1, running=2)
+    HeadWriter(objects).write(
+        replace(known, state="interrupted", exit_code=75, totals=totals, reason="interrupted")
+    )
+    result = sdk("status", finished)
+    assert "  chunks    1 done, 2 pending of 3" in result.lines
+    document = sdk("status", finished, "--json").document("status")
+    assert (document["totals"]["running"], document["totals"]["pending"]) == (0, 2)
 
 
 def test_status_of_a_partial_run(sdk, partial):
