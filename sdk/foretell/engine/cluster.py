@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import dask
-from distributed import Client, Future, KilledWorker, LocalCluster, Nanny
+from distributed import Client, Future, KilledWorker, LocalCluster, Nanny, Worker
 
 from foretell.config.schedule import ScheduleOptions
 from foretell.engine import tasks
@@ -28,9 +28,11 @@ from foretell.types import GroupInfo
 _SETTINGS: dict[str, Any] = {
     "distributed.admin.large-graph-warning-threshold": "1GB",
     "distributed.scheduler.allowed-failures": 0,
+    "distributed.scheduler.http.routes": [],
     "distributed.scheduler.work-stealing": False,
     "distributed.scheduler.worker-ttl": None,
     "distributed.worker.daemon": False,
+    "distributed.worker.http.routes": [],
     "distributed.worker.memory.pause": False,
     "distributed.worker.memory.spill": False,
     "distributed.worker.memory.target": False,
@@ -97,6 +99,13 @@ class ReportingNanny(Nanny):  # type: ignore[misc]  # distributed ships no types
         if self.worker_address:
             _EXITS[str(self.worker_address)] = exitcode
         await super()._on_worker_exit(exitcode)
+
+
+class SilentWorker(Worker):  # type: ignore[misc]  # distributed ships no types
+    """A worker without Dask's HTTP server, which would listen on every interface."""
+
+    def start_http_server(self, *args: Any, **kwargs: Any) -> None:
+        """Listen to nobody."""
 
 
 class Cluster:
@@ -299,24 +308,22 @@ def _start(schedule: ScheduleOptions, kind: str, threads: int) -> Any:
         return None
     if kind == "class":
         return _start_class(schedule)
+    # Without an address Dask would listen on port 8787 of every interface.
+    common: dict[str, Any] = {
+        "threads_per_worker": threads,
+        "dashboard_address": "127.0.0.1:0",
+        "scheduler_kwargs": {"dashboard": False},
+        "memory_limit": 0,
+        "silence_logs": False,
+    }
     if kind == "inside":
-        return LocalCluster(
-            n_workers=1,
-            threads_per_worker=threads,
-            processes=False,
-            dashboard_address=None,
-            memory_limit=0,
-            silence_logs=False,
-        )
+        return LocalCluster(n_workers=1, processes=False, worker_class=SilentWorker, **common)
     return LocalCluster(
         n_workers=schedule.workers,
-        threads_per_worker=threads,
         processes=True,
         host="127.0.0.1",
-        dashboard_address=None,
-        memory_limit=0,
         worker_class=ReportingNanny,
-        silence_logs=False,
+        **common,
     )
 
 
