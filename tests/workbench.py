@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,8 @@ import foretell
 import numpy as np
 
 FAKES = Path(__file__).parent / "fakes"
+BYTECODE = Path(tempfile.gettempdir()) / f"foretell-tests-bytecode-{os.getuid()}"
+"""Where commands keep what they compiled: once for all, and out of the working tree."""
 
 
 @dataclass(frozen=True)
@@ -36,8 +39,10 @@ class Workbench:
     @property
     def env(self) -> dict[str, str]:
         """The environment of commands: fakes on the path, a cache of their own."""
+        kept = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
         return {
-            **os.environ,
+            **kept,
+            "PYTHONPYCACHEPREFIX": str(BYTECODE),
             "PYTHONPATH": os.pathsep.join([str(FAKES), os.environ.get("PYTHONPATH", "")]),
             "FORETELL_CACHE_DIR": str(self.folder / "cache"),
         }

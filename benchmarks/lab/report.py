@@ -102,8 +102,11 @@ class Report:
     def _row(self, line: Line, extra: Sequence[str]) -> list[str]:
         if not line.samples:
             return [line.name, f"skipped: {line.skipped}"]
-        row = [line.name, number(line.median), f"{number(min(line.samples))} - "
-               f"{number(max(line.samples))}"]
+        row = [
+            line.name,
+            number(line.median),
+            f"{number(min(line.samples))} - {number(max(line.samples))}",
+        ]
         if self.reference:
             ratio = self.ratio(line.name, self.reference)
             row.append("" if ratio is None else f"{ratio:.2f}")

@@ -1,4 +1,4 @@
-"""The bare loop, written with care: reads whole stored chunks, batches of them, writes whole chunks.
+"""The bare loop, written with care: reads whole stored chunks, writes whole chunks.
 
 Reading 4,096 rows at a time would read each stored chunk of 16,384 four times.
 """

@@ -1,4 +1,4 @@
-"""Workload C's script: the digits job by hand, importing the libraries that ``sdk predict`` uses."""
+"""Workload C by hand: the digits job, importing the libraries that ``sdk predict`` uses."""
 
 import sys
 

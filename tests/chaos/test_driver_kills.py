@@ -3,116 +3,121 @@
 from __future__ import annotations
 
 import random
+import shutil
 import signal
+import subprocess
 import time
-from collections import Counter
 
-import numpy as np
 import pytest
-from workbench import Workbench
-
-CHUNKS = 64
-ROWS = 32
-# Each batch notes its first row, so that what was computed can be counted.
-MODEL = """
-import os, time
-def f(x):
-    time.sleep(0.01)
-    line = b"%d\\n" % int(x[0, 0])
-    log = os.open("computed.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    os.write(log, line)
-    os.close(log)
-    return {"y": x * 2, "z": x.sum(1)}
-"""
-SETTINGS = {"schedule__chunk": ROWS, "predictor__batch_size": ROWS}
+from foretell.types import ChunkState
+from forks import ForkBench
+from long_run import (
+    CHUNKS,
+    SETTINGS,
+    computed,
+    in_state,
+    nobody_left,
+    prepare,
+    reference,
+    whole,
+)
 
 
-def prepare(bench: Workbench) -> None:
-    bench.data(np.arange(CHUNKS * ROWS * 2, dtype="float32").reshape(-1, 2))
-    bench.model(MODEL)
+@pytest.fixture(scope="module")
+def expected(forks, tmp_path_factory) -> dict[str, bytes]:
+    return reference(ForkBench(tmp_path_factory.mktemp("reference"), forks=forks))
 
 
-def reference(tmp_path_factory: pytest.TempPathFactory, workers: int) -> dict[str, bytes]:
-    bench = Workbench(tmp_path_factory.mktemp("reference"))
-    prepare(bench)
-    done = bench.predict(schedule__workers=workers, **SETTINGS)
-    assert done.code == 0, done.err
-    return bench.outputs()
+class KillLoop:
+    """Start, kill, start again …; a fresh store whenever a run has finished."""
 
+    def __init__(self, bench: ForkBench, expected: dict[str, bytes], seed: int) -> None:
+        self.bench = bench
+        self.expected = expected
+        self.chooser = random.Random(seed)
+        self.kills = 0
+        self.kills_at_work = 0
+        self.longest = 3.0
 
-def computed(bench: Workbench) -> Counter[int]:
-    log = bench.folder / "computed.log"
-    return Counter(int(line) for line in log.read_text().split()) if log.exists() else Counter()
+    def run(self, kills: int) -> None:
+        while self.kills < kills:
+            if not self.session(self.chooser.uniform(0.0, self.longest)):
+                whole(self.bench, self.expected)
+                self.start_over()
+        assert self.session(None)
+        whole(self.bench, self.expected)
 
+    def session(self, limit: float | None) -> bool:
+        """One driver, killed after ``limit`` seconds; whether that came before its end.
 
-def kill_loop(bench: Workbench, expected: dict[str, bytes], kills: int, seed: int) -> int:
-    """Start, kill, start again …; a fresh store whenever a run has finished. Returns the kills."""
-    chooser = random.Random(seed)
-    landed = 0
-    longest = 3.0
-    while landed < kills:
+        What the ledger called done before it is not computed by it.
+        """
+        done, before = in_state(self.bench, ChunkState.DONE), len(computed(self.bench))
         began = time.monotonic()
-        driver = bench.start(bench.predict_command(**SETTINGS))
+        killed = self.drive(limit)
+        nobody_left(self.bench)
+        again = {batch.chunk for batch in computed(self.bench)[before:]}
+        if done:  # otherwise the first batch is the dry batch's as well
+            assert not again & done
+        if killed:
+            self.kills += 1
+            self.kills_at_work += bool(again)
+        elif limit is not None:
+            self.longest = time.monotonic() - began
+        return killed or limit is None
+
+    def drive(self, limit: float | None) -> bool:
+        driver = self.bench.start(self.bench.predict_command(**SETTINGS))
         try:
-            driver.wait(timeout=chooser.uniform(0.0, longest))
-        except Exception:
+            driver.wait(timeout=240 if limit is None else limit)
+        except subprocess.TimeoutExpired:
+            assert limit is not None, "the last driver never ended"
             driver.send_signal(signal.SIGKILL)
-            driver.wait()
-            landed += 1
-            continue
-        assert driver.returncode == 0, (bench.folder / "messages.txt").read_text()
-        longest = time.monotonic() - began
-        check(bench, expected)
-        again(bench)
-    finished = bench.predict(**SETTINGS)
-    assert finished.code == 0, finished.err
-    check(bench, expected)
-    return landed
+            if driver.wait() == -signal.SIGKILL:
+                return True
+        assert driver.returncode == 0, (self.bench.folder / "messages.txt").read_text()
+        return False
+
+    def start_over(self) -> None:
+        shutil.rmtree(self.bench.store)
+        (self.bench.folder / "computed.log").unlink()
 
 
-def again(bench: Workbench) -> None:
-    """A new run at the same place."""
-    import shutil
-
-    shutil.rmtree(bench.store)
-    (bench.folder / "computed.log").unlink(missing_ok=True)
-
-
-def check(bench: Workbench, expected: dict[str, bytes]) -> None:
-    assert bench.outputs() == expected
-    assert not bench.leftovers()
-    bench.verified()
-    assert not bench.processes()
-
-
-def test_a_few_kills(bench, tmp_path_factory):
-    expected = reference(tmp_path_factory, workers=0)
-    prepare(bench)
-    assert kill_loop(bench, expected, kills=6, seed=1) == 6
+def test_a_few_kills(fork_bench, expected):
+    prepare(fork_bench)
+    loop = KillLoop(fork_bench, expected, seed=1)
+    loop.run(kills=5)
+    assert loop.kills == 5
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(7200)
-def test_two_hundred_kills(bench, tmp_path_factory):
-    expected = reference(tmp_path_factory, workers=2)
-    prepare(bench)
-    assert kill_loop(bench, expected, kills=200, seed=2) == 200
+def test_two_hundred_kills(fork_bench, expected):
+    prepare(fork_bench)
+    loop = KillLoop(fork_bench, expected, seed=2)
+    loop.run(kills=200)
+    assert loop.kills == 200
+    assert loop.kills_at_work > 40, "most kills fell before the work began"
 
 
-def test_a_killed_driver_costs_no_more_than_what_was_in_flight(bench):
+def test_a_killed_driver_costs_no_more_than_what_was_in_flight(fork_bench, expected):
+    bench = fork_bench
     prepare(bench)
     driver = bench.start(bench.predict_command(schedule__workers=2, **SETTINGS))
     while len(computed(bench)) < CHUNKS // 2:
         assert driver.poll() is None
         time.sleep(0.005)
-    driver.send_signal(signal.SIGKILL)
-    driver.wait()
-    before = bench.opened().snapshot.table
-    in_flight, pending = len(before.in_flight()), int((before.state == 0).sum())
-    first = sum(computed(bench).values())
+    driver.kill()
+    assert driver.wait() == -signal.SIGKILL
+    nobody_left(bench)
+    lost = in_state(bench, ChunkState.RUNNING)
+    pending = in_state(bench, ChunkState.PENDING)
+    done = in_state(bench, ChunkState.DONE)
+    assert len(lost | pending | done) == CHUNKS
+    before = len(computed(bench))
     finished = bench.predict(schedule__workers=2, **SETTINGS)
     assert finished.code == 0, finished.err
-    second = sum(computed(bench).values()) - first
-    assert second == in_flight + pending  # nothing that the ledger called done ran again
-    assert in_flight <= 2 * 3 * 25  # tasks in hand, each about a second of 10 ms chunks at most
-    check(bench, bench.outputs())
+    again = [batch.chunk for batch in computed(bench)[before:]]
+    # Each chunk that was not recorded as done is computed once more, and no other.
+    assert sorted(again) == sorted(lost | pending)
+    whole(bench, expected)

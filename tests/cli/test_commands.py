@@ -48,6 +48,25 @@ def test_what_trouble_a_setting_made_says_where_it_was_given(sdk, here, finished
     assert not (here / "new.zarr").exists()
 
 
+def test_a_run_that_failed_says_why_once(sdk, finished_once, here):
+    shutil.copytree(
+        finished_once / "partial", here / "job", ignore=shutil.ignore_patterns("*.zarr")
+    )
+    result = sdk("predict", "job/job.toml", "--set", "schedule.max_failed=0")
+    assert result.code == 7
+    [told] = [line for line in result.err.splitlines() if line.startswith("error[")]
+    assert told.startswith("error[budget]: ")
+    assert "failed job/run.zarr   6 of 10 rows (60.0 %)" in result.err
+    assert sdk("status", "job/run.zarr", "--exit-code").code == 7
+
+
+def test_an_output_that_is_a_file_is_blamed_on_the_output(sdk, finished, monkeypatch):
+    monkeypatch.chdir(finished.parent)
+    result = sdk("predict", "--output", "data.jsonl")
+    assert result.code in (5, 7)
+    assert "writer.path (--output)" in result.err
+
+
 def test_status(sdk, finished):
     result = sdk("status", finished)
     assert result.code == 0
@@ -71,6 +90,7 @@ def test_status_of_a_run_whose_driver_was_killed(sdk, finished):
 
     objects = open_objects(str(finished))
     known = read_head(objects)
+    assert known is not None
     HeadWriter(objects).write(replace(known, state="running", pid=2**22 - 1, exit_code=None))
     result = sdk("status", finished, "--exit-code")
     assert result.code == 75
@@ -92,6 +112,7 @@ def test_cancel_leaves_a_request_for_a_live_driver_only(sdk, finished):
     assert sdk("cancel", finished).out == "nothing to cancel: the run is done\n"
     objects, me = open_objects(str(finished)), this_process()
     known = read_head(objects)
+    assert known is not None
     assert not requested(objects, CANCEL, known.epoch)
     live = replace(
         known, state="running", host=me.host, boot_id=me.boot_id, pid=me.pid,
@@ -177,6 +198,13 @@ def test_verify_finds_a_flipped_byte_and_requeue_heals(sdk, finished):
     assert sdk("verify", finished, "--deep").code == 0
 
 
+def test_retry_changes_the_schedule_alone(sdk, partial):
+    assert sdk("retry", partial, "--set", "schedule.timeout=1h", "--quiet").code == 3
+    refused = sdk("retry", partial, "--set", "predictor.seed=1")
+    assert refused.code == 2
+    assert "predictor.seed cannot change in a run that was begun" in refused.err
+
+
 def test_retry_repeats_what_failed(sdk, partial, here):
     model = partial.parent / "model.py"
     result = sdk("retry", partial, "--chunks", "0")
@@ -229,7 +257,7 @@ def test_runs(sdk, finished, partial, here):
     result = sdk("runs")
     assert [line.split()[:3] for line in result.lines] == [
         ["good/run.zarr", "done", "100.0"],
-        ["partial/run.zarr", "partial", "100.0"],
+        ["partial/run.zarr", "partial", "90.0"],
     ]
     data = sdk("runs", "--json").document("runs")
     assert [run["rows"] for run in data["runs"]] == [10, 10]
@@ -251,9 +279,10 @@ def test_logs(sdk, finished):
         writer.add(1000.0 + number, level, "driver", f"line {number} \x1b[2J")
     writer.flush()
     result = sdk("logs", finished, "-n", "2")
-    assert [line.split("   ")[-1] for line in result.lines] == [
-        r"line 1 \x1b[2J", r"line 2 \x1b[2J",
-    ]  # fmt: skip
+    assert [line.partition(" driver ")[2] for line in result.lines] == [
+        r"WARNING line 1 \x1b[2J",
+        r"ERROR   line 2 \x1b[2J",
+    ]
     assert len(sdk("logs", finished, "--level", "warning").lines) == 2
     assert len(sdk("logs", finished, "--grep", "line [01]", "--level", "warning").lines) == 1
     assert len(sdk("logs", finished, "--follow", "--level", "error").lines) == 1
@@ -291,3 +320,22 @@ def test_every_document_has_a_valid_schema():
 
     for name in DOCUMENTS:
         jsonschema.Draft202012Validator.check_schema(document_schema(name))
+
+
+def test_plan_tells_and_writes_nothing(sdk, finished_once, here):
+    shutil.copytree(finished_once / "good", here / "job", ignore=shutil.ignore_patterns("*.zarr"))
+    before = sorted(here.rglob("*"))
+    result = sdk("plan", "job/job.toml", "--no-probe", "--json")
+    assert result.code == 0, result.err
+    forecast = result.document("plan")["forecast"]
+    assert (forecast["rows"], forecast["chunks"], forecast["chunk_rows"]) == (10, 3, 4)
+    assert forecast["outputs"] == {"length": "int32 ()", "deep/half": "float32 ()"}
+    told = sdk("plan", "job/job.toml", "--no-probe")
+    assert any(line.split()[0] == "chunks" for line in told.lines)
+    assert [p for p in sorted(here.rglob("*")) if "__pycache__" not in p.parts] == before
+
+
+def test_plan_times_a_few_batches(sdk, finished_once, here):
+    shutil.copytree(finished_once / "good", here / "job", ignore=shutil.ignore_patterns("*.zarr"))
+    forecast = sdk("plan", "job/job.toml", "--json").document("plan")["forecast"]
+    assert 0 <= forecast["seconds_low"] <= forecast["seconds_high"]

@@ -62,7 +62,8 @@ def test_version(sdk):
 
 def test_an_unknown_command_has_a_near_one(sdk):
     assert sdk("predcit").err == (
-        'error[usage]: there is no command "predcit"\n  try   sdk predict      the nearest command\n'
+        'error[usage]: there is no command "predcit"\n'
+        "  try   sdk predict      the nearest command\n"
     )
     result = sdk("xyz")
     assert result.code == 2

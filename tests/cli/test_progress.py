@@ -21,7 +21,7 @@ def at(make_head, percent, seconds, **changes):
 
 
 def plain(*heads, notes=()):
-    lines = []
+    lines: list[str] = []
     sink = PlainProgress(
         lines.append, lambda level, text: lines.append(f"{level}: {text}"), "r.zarr", "sdk status r"
     )
@@ -94,7 +94,7 @@ def test_the_summary(make_head):
     )
     assert plain(at(make_head, 10, 0), last, last)[2:] == [
         "new kind of failure: ValueError      sdk failures r.zarr",
-        "partial r.zarr   1,000 of 1,000 rows (100.0 %)   in 1m 40s   9 rows/s",
+        "partial r.zarr   990 of 1,000 rows (99.0 %)   in 1m 40s   9 rows/s",
         "  this session 900 rows; 1 chunk done before",
         "  10 rows failed (ValueError 10)",
         "  2 rows hold a NaN or an infinity",
@@ -163,7 +163,7 @@ def test_no_run_gets_more_than_the_bound(make_head, events, ends):
 
 
 def test_json_lines_carry_the_head(make_head):
-    lines = []
+    lines: list[str] = []
     sink = JsonProgress(lines.append, "r.zarr")
     sink.head(make_head(rates=Rates(rows_per_second=float("nan"))))
     sink.note("WARN", "x")
@@ -236,7 +236,7 @@ def test_the_live_block_on_a_terminal(make_head, monkeypatch):
     sink.note("WARN", "[red]disk\x07 nearly full")
     sink.head(at(make_head, 100, 9, state="done"))
     shown = stream.getvalue()
-    assert "100 of 1,000 rows" in shown or "101 of 1,000 rows" in shown
+    assert "100 of 1,000 rows" in shown
     assert r"[bold]x\x1b[2J" in shown
     assert r"warning: [red]disk\x07 nearly full" in shown
     assert "\x07" not in shown

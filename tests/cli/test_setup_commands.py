@@ -76,12 +76,10 @@ def test_doctor_names_a_package_that_is_missing_or_old(monkeypatch):
 
 
 def test_a_check_that_breaks_does_not_stop_the_others(monkeypatch):
-    def broken():
+    def open_files():
         raise RuntimeError("no /proc here")
-        yield
 
-    broken.__name__ = "open_files"
-    monkeypatch.setattr(checks, "open_files", broken)
+    monkeypatch.setattr(checks, "open_files", open_files)
     found = {check.name: check for check in checks.all_checks()}
     assert found["open files"].text == "cannot be checked: RuntimeError: no /proc here"
     assert "terminal" in found
@@ -138,9 +136,7 @@ def test_config_show_names_every_origin(sdk, here):
     result = sdk("config", "show", "--set", "schedule.retries=5")
     rows = {line.split()[0]: line for line in result.lines}
     assert rows["schedule.retries"].split()[1:] == ["5", "--set"]
-    assert rows["source.path"].endswith('"data.jsonl"      job.toml:6') or rows[
-        "source.path"
-    ].split()[1:] == ['"data.jsonl"', "job.toml:6"]
+    assert rows["source.path"].split()[1:] == ['"data.jsonl"', "job.toml:6"]
     assert rows["schedule.drain"].split()[1:] == ["60.0", "default"]
     data = sdk("config", "show", "--json").document("config")
     assert {"key": "writer.kind", "value": "zarr", "origin": "job.toml:14"} in data["settings"]

@@ -62,9 +62,16 @@ def test_environment_names_become_keys(tmp_path):
 
 
 def test_sections_may_be_given_as_mappings(tmp_path):
-    layer = from_sets({"schedule": {"workers": 2}, "source.path": Typed("7")}, {}, tmp_path)
+    sets = {"schedule": {"workers": 2, "chunk": Typed("8")}, "source.path": Typed("7")}
+    layer = from_sets(sets, {}, tmp_path)
+    assert (layer[("schedule", "chunk")].value, layer[("schedule", "chunk")].raw) == (8, "8")
     assert layer[("schedule", "workers")].value == 2
     assert (layer[("source", "path")].value, layer[("source", "path")].raw) == (7, "7")
+
+
+def test_text_may_spell_a_table(tmp_path):
+    layer = from_sets({"predictor.options": Typed("{ width = 64 }")}, {}, tmp_path)
+    assert layer[("predictor", "options", "width")].value == 64
 
 
 def layer(**values):

@@ -1,29 +1,42 @@
-"""Nobody outside this machine can talk to a run."""
+"""Clusters we start listen on the loopback interface and nowhere else."""
 
 from __future__ import annotations
 
-import numpy as np
-import pytest
+import queue
 
-MODEL = """
-import os
-import numpy as np
 import psutil
+import pytest
+from foretell.config.schedule import ScheduleOptions
+from foretell.engine.cluster import Cluster
 
-def f(x):
-    open_to_all = 0
-    for pid in (os.getpid(), os.getppid()):
-        for connection in psutil.Process(pid).net_connections("inet"):
-            if connection.status == psutil.CONN_LISTEN:
-                open_to_all += not connection.laddr.ip.startswith("127.")
-    return {"open_to_all": np.full(len(x), open_to_all)}
-"""
+LOOPBACK = {"127.0.0.1", "::1"}
+
+
+def listening() -> set[tuple[int, str, int]]:
+    me = psutil.Process()
+    return {
+        (process.pid, at.laddr.ip, at.laddr.port)
+        for process in (me, *me.children(recursive=True))
+        for at in process.net_connections("inet")
+        if at.status == psutil.CONN_LISTEN
+    }
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_driver_and_workers_listen_on_loopback_alone(bench, workers):
-    bench.data(np.zeros((64, 2), dtype="float32"))
-    bench.model(MODEL)
-    done = bench.predict(schedule__workers=workers)
-    assert done.code == 0, done.err
-    assert (bench.opened()["open_to_all"][:] == 0).all()
+def test_nothing_listens_beyond_loopback(workers: int) -> None:
+    before = listening()
+    cluster = Cluster(ScheduleOptions(workers=workers), 2, 1, queue.Queue())
+    try:
+        opened = listening() - before
+    finally:
+        cluster.close()
+    assert opened, "a cluster has at least its scheduler's server"
+    assert {address for _, address, _ in opened} <= LOOPBACK
+
+
+def test_a_taken_port_of_dasks_dashboard_goes_unnoticed(recwarn: pytest.WarningsRecorder) -> None:
+    first = Cluster(ScheduleOptions(workers=0), 2, 1, queue.Queue())
+    second = Cluster(ScheduleOptions(workers=0), 2, 1, queue.Queue())
+    second.close()
+    first.close()
+    assert not [str(item.message) for item in recwarn if "already in use" in str(item.message)]

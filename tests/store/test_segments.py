@@ -10,14 +10,20 @@ from foretell.store import columns
 from foretell.store.codec import DoneColumns, decode, encode, gather
 from foretell.store.layout import segment_key
 from foretell.store.projection import load
-from foretell.store.records import ChunkDone, Intent, SessionEnded, SessionStarted, WorkerSeen
+from foretell.store.records import (
+    ChunkDone,
+    Intent,
+    Record,
+    SessionEnded,
+    SessionStarted,
+    WorkerSeen,
+)
 from foretell.store.sealed import Broken, seal, unseal
 from foretell.store.segments import START, decode_segment, encode_segment, segment_hash
 from foretell.store.table import ChunkTable
 from hypothesis import given
 from hypothesis import strategies as st
-
-from tests.store.ledger_model import Model, records
+from ledger_model import Model, records
 
 N_CHUNKS = 12
 
@@ -31,7 +37,7 @@ def small_ledger() -> list[bytes]:
         crcs = (rng.getrandbits(32), rng.getrandbits(32))
         return ChunkDone(chunk, 1, 1e9 + rng.random(), rng.randrange(5000), 0, 0, sizes, crcs)
 
-    parts = [
+    parts: list[list[Record]] = [
         [SessionStarted(1, "host", "boot", 1, 1.0, 2.0, "sdk predict"), Intent((0, 1, 2), 1)],
         [*(done(chunk) for chunk in range(6)), WorkerSeen(0, "tcp://h:1", "h", 1, 1.0)],
         [done(7), done(9), SessionEnded("done", 0, 3.0)],
@@ -221,7 +227,7 @@ def test_a_missing_end_is_noticed_when_the_head_knows_better(objects):
     segments = small_ledger()
     store_ledger(objects, segments[:2])
     assert load(objects, N_CHUNKS, at_least=2).last_segment == 2
-    with pytest.raises(DamagedLedger, match="segment 3 .* missing"):
+    with pytest.raises(DamagedLedger, match=r"segment 3 .* missing"):
         load(objects, N_CHUNKS, at_least=3)
 
 

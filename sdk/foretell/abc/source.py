@@ -75,6 +75,7 @@ class Source(ABC):
 
         Raises:
             OSError: the storage failed; the engine retries the chunk.
+            LoadError: the data changed since the source was opened; what was predicted stays.
         """
 
     @abstractmethod

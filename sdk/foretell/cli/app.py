@@ -157,7 +157,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except click.ClickException as error:
         return _fail(session, _usage_error(error), stored=False)
     except (KeyboardInterrupt, click.Abort):
-        session.messages.line("stopped by a second Ctrl-C")
+        session.messages.line("stopped at once; what was acknowledged is safe")
         return Exit.KILLED_BY_USER
     except Exception as error:
         report = store_report(error, typed)

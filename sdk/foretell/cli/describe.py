@@ -68,7 +68,9 @@ def contents_of(snapshot: Snapshot, objects: ObjectStore, url: str) -> Contents:
     if not arrays:
         arrays = _planned(snapshot)
     names = sorted(arrays, key=lambda array: array.name)
-    return Contents(kind, attributes, tuple(names), tuple(_openers(kind, url, names)))
+    kept = {*snapshot.plan.keep, "valid"}
+    predicted = [array.name for array in names if array.name not in kept] or ["valid"]
+    return Contents(kind, attributes, tuple(names), tuple(_openers(kind, url, predicted)))
 
 
 def _zarr(objects: ObjectStore) -> tuple[Mapping[str, Any], list[ArrayInfo]]:
@@ -119,10 +121,9 @@ def _planned(snapshot: Snapshot) -> list[ArrayInfo]:
     return [*arrays, ArrayInfo("valid", "uint8", (plan.n_rows,), dims=("sample",))]
 
 
-def _openers(kind: str, url: str, arrays: Sequence[ArrayInfo]) -> list[str]:
-    named = [array.name for array in arrays if array.name != "valid"]
-    first = named[0] if named else "valid"
-    nested = any("/" in name for name in named)
+def _openers(kind: str, url: str, predicted: Sequence[str]) -> list[str]:
+    first = predicted[0]
+    nested = any("/" in name for name in predicted)
     openers = {
         "zarr": f"xarray.open_{'datatree' if nested else 'zarr'}({url!r}"
         + (', engine="zarr")' if nested else ")"),
@@ -131,4 +132,6 @@ def _openers(kind: str, url: str, arrays: Sequence[ArrayInfo]) -> list[str]:
         f"sorted(pathlib.Path({url!r}).glob('part-*.jsonl')))",
     }
     own = f"foretell.open_run({url!r})[{first!r}][:]"
+    if "://" in url:  # what libraries need beside themselves to read there, nobody knows
+        return [f"foretell.open_run({url!r}).to_xarray()", own]
     return [openers[kind], own] if kind in openers else [own]

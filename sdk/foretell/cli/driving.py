@@ -18,6 +18,7 @@ from foretell.errors import ForetellError
 from foretell.redact import redact_url
 from foretell.store.head import Head
 from foretell.store.recent import remember_run
+from foretell.types import RunState
 
 
 class _Remembering:
@@ -65,6 +66,8 @@ def _tell(session: Session, outcome: Any, url: str) -> None:
     if outcome.error is not None:
         store_report(outcome.error, session.arguments)
         session.messages.error(outcome.error)
+    elif outcome.state == RunState.FAILED:
+        session.messages.error(ForetellError(outcome.reason, slug="failed"))
     elif outcome.idle:
         session.messages.say(f"{outcome.state} {url}   {outcome.reason}")
     if session.json:

@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from foretell.cli.parts import plugins
-from foretell.config.layers import parse_literal
 from foretell.config.load import DEFAULT, Job, Typed, load_job
-from foretell.errors import ForetellError, UsageError
+from foretell.errors import ForetellError, StorageError, StoreError, UsageError
 
 DEFAULT_FILE = "job.toml"
 
@@ -36,13 +35,13 @@ def parse_sets(sets: Sequence[str]) -> dict[str, Typed]:
 
 
 def parse_schedule_sets(sets: Sequence[str]) -> dict[str, Any]:
-    """``--set`` of commands that continue a run: names in ``[schedule]`` to values.
+    """``--set`` of commands that continue a run: names in ``[schedule]``, all that may change.
 
     Raises:
         UsageError: another section, because it belongs to the run's fingerprint.
     """
     changed = {}
-    for key, typed in parse_sets(sets).items():
+    for key, value in parse_sets(sets).items():
         section, _, name = key.partition(".")
         if section != "schedule" or not name:
             raise UsageError(
@@ -50,7 +49,7 @@ def parse_schedule_sets(sets: Sequence[str]) -> dict[str, Any]:
                 facts=[("allowed", "settings of [schedule]")],
                 tries=[("sdk predict … --output …", "a run of its own with this setting")],
             )
-        changed[name] = parse_literal(typed.text)
+        changed[name] = value
     return changed
 
 
@@ -101,7 +100,9 @@ def with_origin(error: ForetellError, job: Job) -> ForetellError:
     The parts of a run know their settings, but not who typed them.
     """
     told = "\n".join([error.message, *(text for _, text in error.facts)])
-    for key in _NAMED_IN_ERRORS:
+    stored = isinstance(error, StoreError | StorageError)
+    first = ("writer.path",) if stored else ()
+    for key in dict.fromkeys((*first, *_NAMED_IN_ERRORS)):
         section, _, name = key.partition(".")
         value = getattr(job.section(section), name, None)
         origin = job.origin(key)

@@ -84,18 +84,22 @@ def from_sets(
     """
     layer: Layer = {}
     for dotted, given in sets.items():
-        key = split_key(dotted)
         origin = labels.get(dotted, default)
-        if isinstance(given, Typed):
-            value = Value(parse_literal(given.text), origin, raw=given.text, base=base)
-        else:
-            value = Value(given, origin, base=base)
-        if isinstance(value.value, Mapping) and value.value:
-            for leaf, item in _leaves(value.value, key):
-                layer[leaf] = Value(item, origin, base=base)
-        else:
-            layer[key] = value
+        key = split_key(dotted)
+        whole = isinstance(given, Mapping) and given
+        for path, leaf in _leaves(given, key) if whole else [(key, given)]:
+            layer.update(_set(path, leaf, origin, base))
     return layer
+
+
+def _set(key: Key, given: Any, origin: str, base: Path) -> Layer:
+    """One setting, or those of the table that its text spells."""
+    if not isinstance(given, Typed):
+        return {key: Value(given, origin, base=base)}
+    value = parse_literal(given.text)
+    if isinstance(value, Mapping) and value:
+        return {leaf: Value(item, origin, base=base) for leaf, item in _leaves(value, key)}
+    return {key: Value(value, origin, raw=given.text, base=base)}
 
 
 @dataclass(frozen=True, slots=True)

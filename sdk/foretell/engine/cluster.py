@@ -27,6 +27,9 @@ from foretell.types import GroupInfo
 
 _SETTINGS: dict[str, Any] = {
     "distributed.admin.large-graph-warning-threshold": "1GB",
+    # A cluster gives a nanny up for good when its worker is not back after 15 s, which a busy
+    # machine needs to start a process.
+    "distributed.deploy.lost-worker-timeout": "1000 days",
     "distributed.scheduler.allowed-failures": 0,
     "distributed.scheduler.http.routes": [],
     "distributed.scheduler.work-stealing": False,
@@ -43,6 +46,8 @@ _SETTINGS: dict[str, Any] = {
 
 CALL_TIMEOUT = 20.0
 """Seconds after which a control call to one worker counts as unanswered."""
+
+_LOOPBACK = "127.0.0.1:0"
 
 FETCH_TIMEOUT = 30.0
 """Seconds after which the result of a finished task counts as lost."""
@@ -101,11 +106,14 @@ class ReportingNanny(Nanny):  # type: ignore[misc]  # distributed ships no types
         await super()._on_worker_exit(exitcode)
 
 
-class SilentWorker(Worker):  # type: ignore[misc]  # distributed ships no types
-    """A worker without Dask's HTTP server, which would listen on every interface."""
+class InsideWorker(Worker):  # type: ignore[misc]  # distributed ships no types
+    """A worker inside this process whose HTTP server listens on loopback alone.
 
-    def start_http_server(self, *args: Any, **kwargs: Any) -> None:
-        """Listen to nobody."""
+    Without an address Dask lets it listen on all interfaces, dashboard or not.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **{**kwargs, "dashboard_address": _LOOPBACK})
 
 
 class Cluster:
@@ -307,27 +315,33 @@ def _start(schedule: ScheduleOptions, kind: str, threads: int) -> Any:
     if kind == "joined":
         return None
     if kind == "class":
-        return _start_class(schedule)
-    # Without an address Dask would listen on port 8787 of every interface.
-    common: dict[str, Any] = {
-        "threads_per_worker": threads,
-        "dashboard_address": "127.0.0.1:0",
-        "scheduler_kwargs": {"dashboard": False},
-        "memory_limit": 0,
-        "silence_logs": False,
-    }
+        return start_class(schedule)
     if kind == "inside":
-        return LocalCluster(n_workers=1, processes=False, worker_class=SilentWorker, **common)
+        return LocalCluster(
+            n_workers=1,
+            threads_per_worker=threads,
+            processes=False,
+            dashboard_address=None,
+            scheduler_kwargs={"dashboard_address": _LOOPBACK},
+            worker_class=InsideWorker,
+            memory_limit=0,
+            silence_logs=False,
+        )
     return LocalCluster(
         n_workers=schedule.workers,
+        threads_per_worker=threads,
         processes=True,
         host="127.0.0.1",
+        dashboard_address=None,
+        scheduler_kwargs={"dashboard_address": _LOOPBACK},
+        memory_limit=0,
         worker_class=ReportingNanny,
-        **common,
+        silence_logs=False,
     )
 
 
-def _start_class(schedule: ScheduleOptions) -> Any:
+def start_class(schedule: ScheduleOptions) -> Any:
+    """A cluster of the class the settings name, scaled to the workers they ask for."""
     module, _, name = schedule.cluster.partition(":")
     try:
         cls = getattr(importlib.import_module(module), name)

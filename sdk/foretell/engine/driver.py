@@ -5,17 +5,14 @@ It decides, records and dispatches; it never reads rows, loads a model or touche
 
 from __future__ import annotations
 
-import itertools
 import math
 import os
 import queue
 import socket
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from typing import Any
 
-from foretell.engine import blame
 from foretell.engine.cluster import (
     Answered,
     Cluster,
@@ -25,44 +22,28 @@ from foretell.engine.cluster import (
     WorkerLeft,
 )
 from foretell.engine.crew import Attempt, Crew, Seat
+from foretell.engine.dispatch import Dispatcher, Settings
+from foretell.engine.lease import RENEW_EVERY
 from foretell.engine.limits import Limits
-from foretell.engine.messages import ChunkReport, ChunkWork, Trouble
+from foretell.engine.losses import Losses
 from foretell.engine.outcome import Settler
+from foretell.engine.pause import Pause
 from foretell.engine.placement import Placement
+from foretell.engine.prints import listen
 from foretell.engine.queue import WorkQueue
 from foretell.engine.recorder import Recorder
 from foretell.engine.stopping import Signalled, Stop, on_signal
-from foretell.engine.tasks import LoadFailed, run_chunks
+from foretell.engine.tasks import LoadFailed
 from foretell.errors import Fenced, LoadError, StorageError
 from foretell.plan import Plan
-from foretell.store.leases import LATE_WRITE_SECONDS
 from foretell.store.records import WorkerSeen
-from foretell.types import ChunkState, RunState
+from foretell.types import RunState
 
-TASK_SECONDS = 1.0
-"""Work a task aims at, so that Dask's 3 ms a task stay a small share."""
-
-MOST_CHUNKS = 4096
-"""Chunks in one task at most: its receipts must stay small."""
+METRICS_EVERY = 5.0
+"""Seconds between the samples that are kept over time."""
 
 WORKER_WAIT = 90.0
 """Seconds a run goes on without any worker."""
-
-DOUBT = 5.0
-"""Seconds a failed task waits for the news that its worker is gone."""
-
-
-@dataclass(slots=True)
-class Settings:
-    """What the loop needs to know of ``[schedule]``, resolved."""
-
-    in_hand: int
-    retries: int
-    drain: float
-    walltime_ends: float | None
-    on_error: str
-    storage_wait: float
-    retry_chunks: frozenset[int]
 
 
 class Driver:
@@ -102,21 +83,18 @@ class Driver:
         self.settings = settings
         self.inbox = inbox
         self.stop: Stop | None = None
-        self.paused = ""
-        self._paused_until = 0.0
-        self._pause_began = 0.0
         self._cancelled = cancelled
-        self._keys = itertools.count(1)
         self._drain_until = math.inf
-        self._pace: float | None = None
-        self._beat = self._checked_cancel = 0.0
+        self._beat = self._checked_cancel = self._renewed = self._sampled = 0.0
         self._no_worker_since: float | None = time.monotonic()
-        self._limbo: list[tuple[float, list[int]]] = []
-        self._doubts: dict[str, float] = {}
-        self._load_deaths = 0
-        self._overwritten: set[int] = set()
-        self._broken: dict[str, float] = {}
-        self.settler = Settler(plan, work, recorder, settings.on_error, self.end)
+        self.settler = Settler(
+            plan, work, recorder, settings.on_error, self.end, settings.retry_chunks
+        )
+        self.losses = Losses(cluster, crew, limits, work, recorder, self.settler, self._load_failed)
+        self.dispatcher = Dispatcher(
+            cluster, crew, placement, work, recorder, self.losses, settings, self._flush_now
+        )
+        self.pause = Pause(recorder, 2 * plan.chunk_bytes, settings.storage_wait, self.end)
         self.host = socket.gethostname()
 
     # -- the loop --------------------------------------------------------------------------
@@ -131,10 +109,11 @@ class Driver:
         while not self._finished():
             self._hear()
             self._tick()
-            if not self.paused:
-                self._dispatch()
+            if self.stop is None and not self.pause:
+                self.dispatcher.give_out()
             self._flush()
             self.beat()
+        listen(self.crew, self.recorder, self.host)
         return self.stop
 
     def end(self, stop: Stop) -> None:
@@ -149,7 +128,7 @@ class Driver:
     def _finished(self) -> bool:
         busy = any(seat.tasks for seat in self.crew.seats)
         if self.stop is None:
-            return not busy and not self.work.waiting and not self._limbo
+            return not busy and not self.work.waiting and not self.losses.pending
         if not self.stop.drain or not busy:
             return True
         return time.monotonic() > self._drain_until
@@ -181,7 +160,8 @@ class Driver:
             case WorkerJoined(address):
                 self.crew.joined(address)
             case WorkerLeft(address):
-                self._worker_left(address)
+                self.placement.left(address)
+                self.losses.worker_left(address)
             case Answered(what="install"):
                 self._installed(event)
             case Answered(what="renew"):
@@ -203,101 +183,6 @@ class Driver:
         if stop is not self.stop:
             self.end(stop)
 
-    # -- giving out work -------------------------------------------------------------------
-
-    def _dispatch(self) -> None:
-        if self.stop is not None or not (self.placement.ready or self._pace):
-            return
-        chosen: list[tuple[Seat, Attempt]] = []
-        now = time.monotonic()
-        lone_wanted = self.work.lone_due(now)
-        for seat in self.crew.seats:
-            if not seat.ready or seat.lone:
-                continue
-            if lone_wanted:
-                if not seat.tasks and (chunk := self.work.take_lone(now)) is not None:
-                    chosen.append((seat, self._attempt(seat, [chunk], alone=True)))
-                    lone_wanted = self.work.lone_due(now)
-                    continue
-                if self._is_quietest(seat):
-                    continue
-            while len(seat.tasks) < self.settings.in_hand:
-                chunks = self.work.take(self._task_size())
-                if not chunks:
-                    break
-                attempt = self._attempt(seat, chunks, alone=False)
-                seat.tasks[attempt.key] = attempt
-                chosen.append((seat, attempt))
-        if chosen:
-            self._send(chosen)
-
-    def _is_quietest(self, seat: Seat) -> bool:
-        """Whether this seat is the one kept free for the chunk that must run alone."""
-        ready = [s for s in self.crew.seats if s.ready and not s.lone]
-        return seat is min(ready, key=lambda s: len(s.tasks), default=None)
-
-    def _task_size(self) -> int:
-        if self._pace is None or self.crew.job.batch_size == 0:
-            return 1
-        seats = max(1, len(self.crew.seats)) * self.settings.in_hand
-        fair = max(1, self.work.waiting // (2 * seats))
-        by_time = int(TASK_SECONDS / max(self._pace, 1e-6))
-        if any(len(seat.members) > 1 for seat in self.crew.seats):
-            return 1
-        return max(1, min(by_time, fair, MOST_CHUNKS))
-
-    def _attempt(self, seat: Seat, chunks: list[int], *, alone: bool) -> Attempt:
-        table = self.recorder.ledger.table
-        works: list[ChunkWork] = []
-        for chunk in chunks:
-            retry = self._keeps_good_rows(chunk)
-            works.append(
-                ChunkWork(
-                    chunk=chunk,
-                    attempt=self.work.number(chunk),
-                    retry=retry,
-                    sizes=tuple(table.sizes[chunk].tolist()) if retry else (),
-                    crcs=tuple(table.crcs[chunk].tolist()) if retry else (),
-                )
-            )
-        return Attempt(f"{self.crew.job.run}-{next(self._keys)}", tuple(works), alone)
-
-    def _keeps_good_rows(self, chunk: int) -> bool:
-        """Whether a retry may build on what is stored: nothing has been put over it yet."""
-        if chunk not in self.settings.retry_chunks or chunk in self._overwritten:
-            return False
-        table = self.recorder.ledger.table
-        return chunk in table.retried or bool(table.state[chunk] == ChunkState.DONE)
-
-    def _send(self, chosen: list[tuple[Seat, Attempt]]) -> None:
-        """Record the intents, then dispatch: in this order, always."""
-        for seat, attempt in chosen:
-            seat.tasks[attempt.key] = attempt
-            for number, group in itertools.groupby(
-                attempt.works, key=lambda w: (w.attempt, w.retry)
-            ):
-                self.recorder.intent(
-                    [w.chunk for w in group], number[0], retry=number[1], alone=attempt.alone
-                )
-        if not self._flush(force=True):
-            for seat, attempt in chosen:
-                seat.tasks.pop(attempt.key, None)
-                self._give_back(attempt)
-            return
-        for seat, attempt in chosen:
-            attempt.works = tuple(
-                replace(work, turn=seat.turns + at) for at, work in enumerate(attempt.works)
-            )
-            seat.turns += len(attempt.works)
-            for member, key in zip(seat.members, self.crew.keys(seat, attempt), strict=True):
-                self.cluster.submit(
-                    key, member.address, run_chunks, self.crew.job.run, attempt.works
-                )
-
-    def _give_back(self, attempt: Attempt) -> None:
-        for work in attempt.works:
-            self.work.give_back(work.chunk)
-
     # -- results ---------------------------------------------------------------------------
 
     def _task_ended(self, event: TaskEnded) -> None:
@@ -310,28 +195,22 @@ class Driver:
         if seat is None or attempt is None:
             return
         if event.error:
-            self._doubts[event.address] = time.monotonic() + DOUBT
+            self.losses.doubt(event.address)
             return
         if isinstance(event.result, LoadFailed):
             self._load_failed(event.result)
             return
         if event.result is None:
             del seat.tasks[key]
-            self._give_back(attempt)
-            self._reinstall(seat)
+            self.losses.give_back(attempt)
+            self.losses.reinstall(seat)
             return
         attempt.reports[int(rank)] = event.result
         if len(attempt.reports) == len(seat.members):
             del seat.tasks[key]
             self._settle(seat, attempt)
         elif not all(report.ok for report in event.result):
-            self._end_group(seat, attempt)
-
-    def _end_group(self, seat: Seat, attempt: Attempt) -> None:
-        """One member failed while others may wait for it for ever: the group ends together."""
-        for member in seat.members:
-            if member.rank not in attempt.reports:
-                self.limits.end(member, "group")
+            self.losses.end_group(seat, attempt)
 
     def _settle(self, seat: Seat, attempt: Attempt) -> None:
         reported: set[int] = set()
@@ -339,18 +218,16 @@ class Driver:
         for report in self.settler.merged(attempt, len(seat.members)):
             reported.add(report.chunk)
             if not report.ok and report.touched:
-                self._overwritten.add(report.chunk)
-            self._keep_pace(report, len(attempt.works))
+                self.losses.overwritten.add(report.chunk)
+            self.dispatcher.keep_pace(report.milliseconds)
             verdict = self.settler.settle(report, leader.index, leader.address, attempt.alone)
             if verdict == "storage-full":
-                self._pause(report.troubles[0])
+                self.pause.begin(report.troubles[0].message)
+            elif verdict == "done":
+                self.pause.stored()
         for work in attempt.works:
             if work.chunk not in reported:
                 self.work.give_back(work.chunk)
-
-    def _keep_pace(self, report: ChunkReport, tasks: int) -> None:
-        seconds = max(report.milliseconds, 0.2) / 1000
-        self._pace = seconds if self._pace is None else 0.8 * self._pace + 0.2 * seconds
 
     def _load_failed(self, failed: LoadFailed) -> None:
         trouble = failed.trouble
@@ -369,8 +246,7 @@ class Driver:
     def _installed(self, answer: Answered) -> None:
         member = self.crew.installed(answer)
         if member is None or member.info is None:
-            if self.crew.member(answer.address) is not None:
-                self._broken[answer.address] = time.monotonic()
+            if not self.crew.install_again(answer):
                 self.recorder.say("WARN", f"a worker cannot be prepared: {answer.error}")
             return
         self.recorder.add(
@@ -384,110 +260,40 @@ class Driver:
             )
         )
 
-    def _reinstall(self, seat: Seat) -> None:
-        addresses = [member.address for member in seat.members]
-        if seat in self.crew.seats:
-            self.crew.seats.remove(seat)
-        for attempt in seat.tasks.values():
-            self.cluster.cancel(self.crew.keys(seat, attempt))
-            self._give_back(attempt)
-        for address in addresses:
-            self.crew.joined(address)
-
-    def _worker_left(self, address: str) -> None:
-        lost = self.crew.left(address)
-        self.placement.left(address)
-        self._doubts.pop(address, None)
-        if lost is None:
-            return
-        seat, member = lost
-        held = [work.chunk for attempt in seat.tasks.values() for work in attempt.works]
-        for attempt in seat.tasks.values():
-            self.cluster.cancel(self.crew.keys(seat, attempt))
-        proven = blame.make_sure_dead(member, self.host)
-        stamps, output = blame.read_remains(member) if proven else ([], "")
-        exit_code = self.cluster.exit_code(address)
-        verdict = blame.judge(member, stamps, held, exit_code, output)
-        if held or exit_code:
-            self.recorder.say("WARN", f"{address}: {verdict.trouble.message}")
-        for other in seat.members:
-            if other is not member and not other.doomed:
-                self.limits.end(other, "group")
-                proven = blame.make_sure_dead(other, self.host) and proven
-        if proven:
-            blame.sweep_remains(member)
-        self._after_death(seat, held, verdict, proven, member.index, address)
-
-    def _after_death(
-        self,
-        seat: Seat,
-        held: list[int],
-        verdict: blame.Verdict,
-        proven: bool,
-        worker: int,
-        address: str,
-    ) -> None:
-        if verdict.loading:
-            self._load_deaths += 1
-            if self._load_deaths >= 3:
-                self._load_failed(LoadFailed(verdict.trouble, LoadError.exit_code))
-        self._overwritten.update(held)
-        shared = len(verdict.suspects) > 1
-        innocent = [chunk for chunk in held if chunk not in verdict.suspects]
-        attempts = {w.chunk: w.attempt for a in seat.tasks.values() for w in a.works}
-        for chunk in sorted(verdict.suspects):
-            state = self.work.strike(chunk, time.monotonic(), shared=shared, exhausted=True)
-            self.recorder.failed(
-                chunk, attempts[chunk], state, verdict.trouble, worker, address, suspect=True
-            )
-            self.settler.ended(chunk, state)
-        if proven or not held:
-            for chunk in innocent:
-                self.work.give_back(chunk)
-        else:
-            wait = LATE_WRITE_SECONDS
-            self._limbo.append((time.monotonic() + wait, innocent))
-            if verdict.suspects:
-                self.work.hold(verdict.suspects, time.monotonic() + wait)
-        seat.tasks.clear()
-
     # -- time ------------------------------------------------------------------------------
 
     def _tick(self) -> None:
         now = time.monotonic()
-        self.crew.renew_due(draining=self.stop is not None)
+        if now - self._renewed >= RENEW_EVERY / 2:
+            # Before any lease is renewed: a driver that was taken over must let them run out.
+            self._renewed = now
+            if self._unfenced():
+                self.crew.renew_due(draining=self.stop is not None)
         self.limits.check()
         self.placement.keep(self.crew)
-        for due, chunks in [item for item in self._limbo if item[0] <= now]:
-            self._limbo.remove((due, chunks))
-            for chunk in chunks:
-                self.work.give_back(chunk)
-        for address in [a for a, due in self._doubts.items() if due <= now]:
-            self._doubted(address)
+        self.losses.tick(now)
         self._check_workers(now)
         self._check_walltime()
-        self._check_pause(now)
+        if self.stop is None:
+            self.pause.check(now)
         if now - self._checked_cancel >= self.recorder.facts.interval:
             self._checked_cancel = now
             if self._cancelled():
                 self.end(Stop(RunState.CANCELLED, 75, "cancelled by sdk cancel"))
 
-    def _doubted(self, address: str) -> None:
-        """A task failed in Dask's hands and its worker is still there: count it, start afresh."""
-        del self._doubts[address]
-        seat = self.crew.seat_of(address)
-        if seat is None:
-            return
-        trouble = Trouble("dask", "the task was lost by the cluster while its worker lived on")
-        for attempt in list(seat.tasks.values()):
-            for work in attempt.works:
-                state = self.work.strike(work.chunk, time.monotonic(), shared=True)
-                self.recorder.failed(
-                    work.chunk, work.attempt, state, trouble, seat.members[0].index, address
-                )
-            self.cluster.cancel(self.crew.keys(seat, attempt))
-        seat.tasks.clear()
-        self._reinstall(seat)
+    def _unfenced(self) -> bool:
+        """Whether this surely is the run's driver still; False when the storage does not say.
+
+        Raises:
+            Fenced: it is not.
+        """
+        try:
+            self.recorder.ledger.check_fence()
+        except StorageError as error:
+            if error.slug == "store-vanished":
+                raise
+            return False
+        return True
 
     def _check_workers(self, now: float) -> None:
         if any(seat.ready for seat in self.crew.seats):
@@ -511,26 +317,6 @@ class Driver:
 
     # -- storage ---------------------------------------------------------------------------
 
-    def _pause(self, trouble: Trouble) -> None:
-        if not self.paused:
-            self._pause_began = time.monotonic()
-            self.recorder.say("WARN", f"paused: {trouble.message}")
-        self.paused = trouble.message
-        self._paused_until = time.monotonic() + 1.0
-
-    def _check_pause(self, now: float) -> None:
-        if not self.paused or self.stop is not None:
-            return
-        if now - self._pause_began > self.settings.storage_wait:
-            reason = f"the storage gave out: {self.paused}"
-            self.end(Stop(RunState.FAILED, 7, reason))
-        elif now >= self._paused_until:
-            room = self.recorder.room()
-            self._paused_until = now + 1.0
-            if room is None or room >= 2 * self.plan.chunk_bytes:
-                self.paused = ""
-                self.recorder.say("INFO", "there is room again: going on")
-
     def _flush(self, force: bool = False) -> bool:
         """Write what is due; False when the storage is full and it must be tried again."""
         if not (force or self.recorder.due or self._finished()):
@@ -542,9 +328,13 @@ class Driver:
         except StorageError as error:
             if error.slug != "storage-full":
                 raise
-            self._pause(Trouble("StorageError", error.message, slug=error.slug))
+            self.pause.begin(error.message, ledger=True)
             return False
+        self.pause.stored(ledger=True)
         return True
+
+    def _flush_now(self) -> bool:
+        return self._flush(force=True)
 
     def beat(self, force: bool = False) -> None:
         """Write the head and the worker samples when they are due."""
@@ -554,15 +344,25 @@ class Driver:
         self._beat = now
         ready = [seat for seat in self.crew.seats if seat.ready]
         state = RunState.RUNNING if ready or self.recorder.rates.count else RunState.STARTING
-        if self.paused:
+        if self.pause:
             state = RunState.PAUSED
         if self.stop is not None:
             state = RunState.DRAINING
         try:
-            self.recorder.beat(state, sum(len(s.members) for s in ready), self.paused)
-            self.recorder.workers(list(self.limits.samples.values()))
+            listen(self.crew, self.recorder, self.host)
+            head = self.recorder.beat(state, sum(len(s.members) for s in ready), self.pause.reason)
+            samples = list(self.limits.samples.values())
+            self.recorder.workers(samples)
+            if now - self._sampled >= METRICS_EVERY:
+                self._sampled = now
+                self.recorder.sample(head, samples)
+            self.pause.stored(ledger=True)
         except StorageError as error:
-            self._pause(Trouble("StorageError", error.message, slug=error.slug))
+            if error.slug == "storage-full":
+                self.pause.begin(error.message, ledger=True)
+            elif error.slug == "store-vanished":
+                raise
+            # Else a viewer misses a beat. What matters is in the ledger, which is less patient.
 
 
 def _scheduler_lost() -> Stop:

@@ -14,7 +14,8 @@ from foretell.config.schedule import ScheduleOptions
 from foretell.engine import blame
 from foretell.engine.cluster import Answered, Cluster, TaskEnded, WorkerJoined, WorkerLeft
 from foretell.engine.crew import Crew
-from foretell.engine.driver import Driver, Settings
+from foretell.engine.dispatch import Settings
+from foretell.engine.driver import Driver
 from foretell.engine.limits import Limits
 from foretell.engine.messages import Trouble, WorkerJob
 from foretell.engine.placement import Placement
@@ -158,7 +159,8 @@ class Engine:
                 case TaskEnded() if self._placement is not None and self._placement.ended(event):
                     continue
                 case Answered(what="install", error=error) if error:
-                    raise _unprepared(error)
+                    if not crew.install_again(event):
+                        raise _unprepared(error)
                 case Answered(what="install"):
                     crew.installed(event)
                 case Answered(what="renew"):

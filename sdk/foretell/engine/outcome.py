@@ -27,6 +27,7 @@ class Settler:
         recorder: Where it is written.
         on_error: The policy.
         end: Ends the session.
+        retried: Chunks that get another chance: what they lost before does not count.
     """
 
     def __init__(
@@ -36,6 +37,7 @@ class Settler:
         recorder: Recorder,
         on_error: str,
         end: Callable[[Stop], None],
+        retried: frozenset[int] = frozenset(),
     ) -> None:
         self._plan = plan
         self._work = work
@@ -44,8 +46,15 @@ class Settler:
         self._end = end
         totals = recorder.totals()
         self._lost = totals.rows_quarantined + totals.rows_failed
+        self._lost -= sum(self._lost_before(chunk) for chunk in retried)
         if self._lost > plan.max_failed:
             self._over_budget()
+
+    def _lost_before(self, chunk: int) -> int:
+        table = self._recorder.ledger.table
+        if table.state[chunk] == ChunkState.DONE:
+            return int(table.quarantined[chunk])
+        return self._plan.rows_of(chunk)
 
     def merged(self, attempt: Attempt, members: int) -> Iterator[ChunkReport]:
         """One report a chunk: a group's parts joined, in rank order."""
@@ -75,13 +84,12 @@ class Settler:
             return trouble.slug
         exhausted = trouble.kind in ("MemoryError", "OutOfMemoryError")
         state = self._work.strike(report.chunk, time.monotonic(), exhausted=exhausted)
+        if trouble.kind == "StorageError" and state is not ChunkState.RETRYING:
+            self._storage_gave_out(trouble)
+            state = ChunkState.RETRYING  # not the chunk's fault: the next session tries again
         self._recorder.failed(report.chunk, report.attempt, state, trouble, worker, address)
         if trouble.slug == "not-finite" or trouble.kind == "TooManyFailures":
             self._stop_for(trouble)
-        elif trouble.kind == "StorageError" and state is not ChunkState.RETRYING:
-            error = StorageError(trouble.message, facts=trouble.facts, tries=trouble.tries)
-            reason = f"the storage gave out: {trouble.message}"
-            self._end(Stop(RunState.FAILED, 7, reason, error=error))
         self.ended(report.chunk, state)
         return state.name
 
@@ -99,6 +107,11 @@ class Settler:
             self._fail(f'{rows} rows failed and on_error = "fail"{what}')
         elif self._lost > self._plan.max_failed:
             self._over_budget()
+
+    def _storage_gave_out(self, trouble: Trouble) -> None:
+        error = StorageError(trouble.message, facts=trouble.facts, tries=trouble.tries)
+        reason = f"the storage gave out: {trouble.message}"
+        self._end(Stop(RunState.FAILED, StorageError.exit_code, reason, error=error))
 
     def _over_budget(self) -> None:
         self._fail(

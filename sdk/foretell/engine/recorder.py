@@ -232,9 +232,20 @@ class Recorder:
             return
         self.failures.flush()
         self.ledger.append(self._pending.records)
+        self._log_done(self._pending.records)
         events, self._pending = self._pending.events, _Pending()
         for event in events:
             self.observe(event)
+
+    def _log_done(self, records: Sequence[Record]) -> None:
+        """One line a flush, however many chunks it made durable."""
+        done = [record for record in records if isinstance(record, ChunkDone)]
+        if not done:
+            return
+        rows = sum(self.plan.rows_of(record.chunk) for record in done)
+        seconds = sum(record.milliseconds for record in done) / 1000
+        which = f"chunk {done[0].chunk}" if len(done) == 1 else f"{len(done):,} chunks"
+        self.log("INFO", done[0].worker, f"{which} done, {rows:,} rows in {seconds:.2f} s")
 
     def observe(self, event: Event) -> None:
         """Tell the observers now."""
@@ -244,6 +255,23 @@ class Recorder:
     def workers(self, samples: list[dict[str, Any]]) -> None:
         """Write the last figures of every worker."""
         write_workers(self._objects, samples, time.time())
+
+    def sample(self, head: Head, workers: list[dict[str, Any]]) -> None:
+        """Keep the figures of now for those who look at the past."""
+        self.metrics.add(
+            {
+                "t": round(head.time, 3),
+                "epoch": head.epoch,
+                "done": head.totals.done,
+                "rows": head.totals.rows_done,
+                "bytes": head.totals.bytes_written,
+                "rate": head.rates.rows_per_second,
+                "workers": len(workers),
+                "rss": sum(worker["rss"] for worker in workers),
+                "cpu": round(sum(worker["cpu"] or 0.0 for worker in workers), 3),
+            }
+        )
+        self.metrics.flush()
 
     def room(self) -> int | None:
         """Bytes left in the storage, where it can be known."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import queue
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,9 +18,11 @@ from foretell.engine import parts
 from foretell.engine.engine import Engine
 from foretell.engine.recorder import ProgressSink
 from foretell.engine.stopping import signals_into
+from foretell.engine.watcher import watched
 from foretell.errors import ConfigError, Interrupted, LoadError, NotARun, StoreError
+from foretell.paths import cache_dir
 from foretell.run.outcome import Outcome
-from foretell.run.planning import Sizing, make_plan, worker_job
+from foretell.run.planning import Sizing, make_plan, run_name
 from foretell.run.prepare import Prepared, check_same_job, prepare, versions
 from foretell.run.session import Session, idle_outcome
 from foretell.store.failures import read_failures
@@ -26,6 +30,7 @@ from foretell.store.layout import MANIFEST
 from foretell.store.manifest import Manifest, write_manifest
 from foretell.store.objects import ObjectStore
 from foretell.store.open import open_objects
+from foretell.store.projection import Projection
 from foretell.store.snapshot import open_snapshot
 from foretell.types import ChunkState, RunState
 
@@ -228,9 +233,8 @@ class _Flow:
     def run(self) -> Outcome:
         try:
             manifest = self._stored()
-            if manifest is None:
-                return self._new()
-            return self._continue(manifest)
+            with self._watched():
+                return self._new() if manifest is None else self._continue(manifest)
         finally:
             self.prepared.source.close()
 
@@ -268,7 +272,7 @@ class _Flow:
                 if engine is not None:
                     engine.close()
                 return self._continue(open_snapshot(self.objects).manifest)
-            return self._session(manifest, engine, fresh=True)
+            return self._session(manifest, engine)
         except Interrupted as error:
             return self._outcome_of(error)
         finally:
@@ -280,17 +284,22 @@ class _Flow:
         done = int((snapshot.table.state == ChunkState.DONE).sum())
         check_same_job(
             self.url,
-            manifest.fingerprint,
+            manifest,
             self.prepared.fingerprint(),
             f"{done:,} of {snapshot.table.n_chunks:,} chunks done",
         )
         if (idle := idle_outcome(snapshot, self.url, self.request.retry)) is not None:
             return idle
-        return self._session(manifest, None, fresh=False)
+        return self._session(manifest, None, snapshot.projection)
 
-    def _session(self, manifest: Manifest, engine: Engine | None, *, fresh: bool) -> Outcome:
-        session = Session(self.prepared, self.sizing, manifest, self.objects, self.request, fresh)
-        session.claim()
+    def _session(
+        self,
+        manifest: Manifest,
+        engine: Engine | None,
+        projection: Projection | None = None,
+    ) -> Outcome:
+        session = Session(self.prepared, self.sizing, manifest, self.objects, self.request)
+        session.claim(projection)
         started = engine
         try:
             if started is None and session.work.waiting:
@@ -299,6 +308,12 @@ class _Flow:
         finally:
             if started is not None and started is not engine:
                 started.close()
+
+    def _watched(self) -> AbstractContextManager[None]:
+        """Under the command a run inside this process is watched from outside."""
+        asked = self.request.watch and self.sizing.inside
+        board = cache_dir() / "boards" / f"{run_name(self.url)}-{os.getpid()}.board"
+        return watched(board, self.sizing.timeout if asked else None)
 
     def _engine(self) -> Engine:
         return Engine(
@@ -317,9 +332,6 @@ def _refuse_foreign(objects: ObjectStore, url: str) -> None:
             raise StoreError(
                 "there is something at the output that is not a run",
                 facts=[("output", url), ("found", key)],
-                tries=[("--output …", "another place"), (f"rm -r {url}", "when it may go")],
+                tries=[("--output …", "another place")],
                 slug="not-a-run",
             )
-
-
-__all__ = ["Request", "SilentSink", "predict_job", "resume_run", "retry_run", "worker_job"]

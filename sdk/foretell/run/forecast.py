@@ -75,11 +75,12 @@ class Forecast:
         if self.seconds_low is not None and self.seconds_high is not None:
             time = f"{duration(self.seconds_low)} - {duration(self.seconds_high)}"
         pace = "" if self.rows_per_second is None else f", {self.rows_per_second:,.0f} rows/s"
+        cut = f"{self.chunks:,}, {self.chunk_rows:,} rows each ({self.done_chunks:,} done)"
         outputs = ", ".join(f"{name} {what}" for name, what in self.outputs.items())
         return [
             ("store", self.url),
             ("rows", f"{self.rows:,}"),
-            ("chunks", f"{self.chunks:,} of {self.chunk_rows:,} rows ({self.done_chunks:,} done)"),
+            ("chunks", cut),
             ("batch", f"{self.batch_size:,} rows"),
             ("workers", f"{self.workers} x {self.slots} slots x {self.threads} threads"),
             ("outputs", outputs),
@@ -169,9 +170,7 @@ class _Forecaster:
         except NotARun:
             return None, 0
         done = int((snapshot.table.state == ChunkState.DONE).sum())
-        check_same_job(
-            self.url, snapshot.manifest.fingerprint, self.prepared.fingerprint(), f"{done} done"
-        )
+        check_same_job(self.url, snapshot.manifest, self.prepared.fingerprint(), f"{done} done")
         return Plan.from_json(snapshot.manifest.plan), done
 
     def _rehearse(self, engine: Engine) -> list[RehearsalReport]:
@@ -192,6 +191,7 @@ class _Forecaster:
             open_objects(self.url),
         )
         writer.check(plan.writer_plan())
+        writer.open(plan.writer_plan())
         per_chunk = len(writer.objects(plan.chunk(0))) if plan.n_chunks else 0
         origin = self.prepared.job.origin("schedule.memory_limit")
         in_hand = chunks_in_hand(plan, self.sizing.memory_limit, origin)

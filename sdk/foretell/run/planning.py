@@ -80,7 +80,8 @@ class Sizing:
 
 def run_name(url: str) -> str:
     """A short name for a run, the same for every session of it on every host."""
-    return "ft" + hashlib.sha256(url.encode()).hexdigest()[:12]
+    place = url if "://" in url else os.path.abspath(url)
+    return "ft" + hashlib.sha256(place.encode()).hexdigest()[:12]
 
 
 def worker_job(

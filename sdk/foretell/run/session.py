@@ -2,29 +2,34 @@
 
 from __future__ import annotations
 
+import queue
 import time
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from foretell.engine import parts
-from foretell.engine.driver import Settings
+from foretell.engine.dispatch import Settings
 from foretell.engine.engine import Engine
 from foretell.engine.queue import WorkQueue
 from foretell.engine.rates import RateMeter
 from foretell.engine.recorder import Recorder, SessionFacts
 from foretell.engine.stopping import Stop
-from foretell.errors import Fenced, StorageError
+from foretell.errors import Fenced, ForetellError, StorageError
 from foretell.events import Event, RunFinished, RunPlanned, RunStarted
 from foretell.plan import Plan
 from foretell.plugins.discovery import Broken
 from foretell.run.outcome import Outcome
-from foretell.run.planning import Sizing, memory_bounded, with_budget, worker_job
+from foretell.run.patience import Patience
+from foretell.run.planning import Sizing, memory_bounded, run_name, with_budget, worker_job
 from foretell.run.prepare import Prepared
+from foretell.run.suspects import suspects_of
 from foretell.store import control
 from foretell.store.head import Head
 from foretell.store.manifest import Manifest
 from foretell.store.objects import ObjectStore
+from foretell.store.projection import Projection
+from foretell.store.records import ChunkFailed, ChunkRestored, SessionEnded
 from foretell.store.snapshot import Snapshot
 from foretell.store.takeover import claim
 from foretell.types import ChunkState, RunState, Valid
@@ -38,13 +43,21 @@ _TO_DO = (ChunkState.PENDING, ChunkState.RUNNING, ChunkState.RETRYING, ChunkStat
 def idle_outcome(snapshot: Snapshot, url: str, retry: frozenset[int] | None) -> Outcome | None:
     """The outcome of a run that has nothing left to do; None when there is work."""
     ended = snapshot.table.ended
-    if ended is None or retry:
+    if ended is None or retry or not _told(snapshot):
         return None
     if retry is None and np.isin(snapshot.table.state, _TO_DO).any():
         return None
     if ended.state not in (RunState.DONE, RunState.PARTIAL):
         return None if retry is None else _idle(snapshot, url, RunState(ended.state))
     return _idle(snapshot, url, RunState(ended.state))
+
+
+def _told(snapshot: Snapshot) -> bool:
+    """Whether the head says what the ledger says: a driver may have been killed between the two."""
+    head = snapshot.head
+    if head is None or head.epoch != snapshot.table.epoch:
+        return False
+    return RunState(head.state).ended
 
 
 def _idle(snapshot: Snapshot, url: str, state: RunState) -> Outcome:
@@ -62,7 +75,6 @@ class Session:
         manifest: What the run is.
         objects: The run store.
         request: How the session was asked for.
-        fresh: Whether the outputs may have to be created.
     """
 
     work: WorkQueue
@@ -75,14 +87,12 @@ class Session:
         manifest: Manifest,
         objects: ObjectStore,
         request: Request,
-        fresh: bool,
     ) -> None:
         self.prepared = prepared
         self.sizing = sizing
         self.manifest = manifest
         self.objects = objects
         self.request = request
-        self.fresh = fresh
         stored = Plan.from_json(manifest.plan)
         self.plan = with_budget(stored, prepared.schedule.max_failed)
         self.writer = parts.build_writer(
@@ -90,8 +100,11 @@ class Session:
         )
         self.url = objects.url
 
-    def claim(self) -> None:
+    def claim(self, projection: Projection | None = None) -> None:
         """Become the run's one driver.
+
+        Args:
+            projection: The ledger as just read, to spare reading it again.
 
         Raises:
             HeldError: another driver holds it.
@@ -102,6 +115,7 @@ class Session:
             take_over=self.request.take_over,
             command=self.request.command,
             say=lambda text: self.request.sink.note("INFO", text),
+            projection=projection,
         )
         self.writer.create(self.plan.writer_plan())
         self.writer.open(self.plan.writer_plan())
@@ -115,14 +129,32 @@ class Session:
         if self.request.retry is not None:
             wanted[:] = False
             wanted[list(self.request.retry)] = True
-        suspects = np.flatnonzero(wanted & table.suspect)
-        fresh = np.flatnonzero(wanted & ~table.suspect)
+        suspects = [c for c in suspects_of(table, run_name(self.url)).tolist() if wanted[c]]
+        wanted[suspects] = False
+        if self.sizing.inside and self.request.retry is None:
+            suspects = self._without_killers(suspects)
         return WorkQueue(
-            fresh=fresh,
-            suspects=suspects.tolist(),
+            fresh=np.flatnonzero(wanted),
+            suspects=suspects,
             retries=self.prepared.schedule.retries,
             attempts=table.attempt,
         )
+
+    def _without_killers(self, suspects: list[int]) -> list[int]:
+        """Give up chunks that ended this process in every attempt they are allowed."""
+        table, most = self.ledger.table, self.prepared.schedule.retries + 1
+        killers = [chunk for chunk in suspects if table.attempt[chunk] >= most]
+        for chunk in killers:
+            self.request.sink.note(
+                "WARN", f"chunk {chunk} ended this process {table.attempt[chunk]} times: set aside"
+            )
+        self.ledger.append(
+            [
+                ChunkFailed(chunk, int(table.attempt[chunk]), ChunkState.QUARANTINED, suspect=True)
+                for chunk in killers
+            ]
+        )
+        return [chunk for chunk in suspects if chunk not in killers]
 
     def _recorder(self) -> Recorder:
         observers = parts.plugins().observers(self._observer_broke)
@@ -156,10 +188,11 @@ class Session:
             rates,
         )
 
+    def _warn(self, text: str) -> None:
+        self.request.sink.note("WARN", text)
+
     def _observer_broke(self, broken: Broken) -> None:
-        self.request.sink.note(
-            "WARN", f"observer switched off: {broken.origin.name}: {broken.reason}"
-        )
+        self._warn(f"observer switched off: {broken.origin.name}: {broken.reason}")
 
     # -- driving ---------------------------------------------------------------------------
 
@@ -171,20 +204,37 @@ class Session:
         )
         recorder.observe(planned)
         try:
-            stop = None if engine is None else self._drive(engine)
-            return self._finish(stop, began)
+            stop = self._stopped(engine)
+            inbox = queue.Queue() if engine is None else engine.inbox
+            wait = self.prepared.schedule.storage_wait if stop is None else 0.0
+            return self._finish(stop, Patience(wait, inbox, self._warn), began)
         except Fenced as error:
-            reason = error.message
-            return Outcome(
-                RunState.FAILED,
-                error.exit_code,
-                self.url,
-                reason,
-                error=error,
-                seconds=time.monotonic() - began,
-            )
+            return self._broken_off(error, error.message, began)
         except StorageError as error:
-            return self._storage_failed(error, began)
+            # The ledger itself cannot be written: what is recorded stands, the rest runs again.
+            return self._broken_off(error, f"the storage gave out: {error.message}", began)
+        finally:
+            self.ledger.close()
+
+    def _stopped(self, engine: Engine | None) -> Stop | None:
+        """Drive; what goes wrong beyond repair becomes a recorded end like any other."""
+        try:
+            return None if engine is None else self._drive(engine)
+        except (Fenced, StorageError):
+            raise
+        except ForetellError as error:
+            return Stop(RunState.FAILED, error.exit_code, error.message, drain=False, error=error)
+
+    def _broken_off(self, error: ForetellError, reason: str, began: float) -> Outcome:
+        """The end of a session that may not, or cannot, record it."""
+        return Outcome(
+            RunState.FAILED,
+            error.exit_code,
+            self.url,
+            reason,
+            error=error,
+            seconds=time.monotonic() - began,
+        )
 
     def _drive(self, engine: Engine) -> Stop | None:
         job = worker_job(
@@ -202,7 +252,6 @@ class Session:
             in_hand=memory_bounded(
                 self.plan, self.sizing, self.prepared.job.origin("schedule.memory_limit")
             ),
-            retries=schedule.retries,
             drain=schedule.drain,
             walltime_ends=self.recorder.facts.walltime_ends,
             on_error=schedule.on_error,
@@ -222,21 +271,28 @@ class Session:
         )
 
     def _cancelled(self) -> bool:
-        return control.requested(self.objects, control.CANCEL, self.ledger.epoch)
+        try:
+            return control.requested(self.objects, control.CANCEL, self.ledger.epoch)
+        except StorageError as error:
+            if error.slug == "store-vanished":
+                raise
+            return False  # asked again at the next beat
 
     # -- finishing -------------------------------------------------------------------------
 
-    def _finish(self, stop: Stop | None, began: float) -> Outcome:
+    def _finish(self, stop: Stop | None, patience: Patience, began: float) -> Outcome:
         recorder = self.recorder
-        recorder.flush()
+        patience.do(recorder.flush)
         self._restore_unfinished_retries()
-        recorder.flush()
+        patience.do(recorder.flush)
         state, exit_code, reason = self._ending(stop)
         if stop is None:
-            self.writer.finalize(state is RunState.DONE, self._uncommitted())
+            done = state is RunState.DONE
+            patience.do(lambda: self.writer.finalize(done, self._uncommitted()))
             self._check_finished()
-        recorder.end(state, exit_code, reason)
-        head = recorder.beat(state, 0, reason=reason, exit_code=exit_code)
+        recorder.add(SessionEnded(state.value, exit_code, time.time(), reason))
+        patience.do(recorder.flush)
+        head = patience.do(lambda: recorder.beat(state, 0, reason=reason, exit_code=exit_code))
         self._tell_finished(head, began)
         return Outcome(
             state,
@@ -259,8 +315,6 @@ class Session:
 
     def _restore_unfinished_retries(self) -> None:
         """A retry that ended before any put leaves the old record in force."""
-        from foretell.store.records import ChunkRestored
-
         table = self.ledger.table
         chunks = [c for c in self.request.retry or () if c in table.retried and self._untouched(c)]
         if chunks:
@@ -314,16 +368,4 @@ class Session:
                 failed=totals.rows_quarantined + totals.rows_failed,
                 seconds=time.monotonic() - began,
             )
-        )
-
-    def _storage_failed(self, error: StorageError, began: float) -> Outcome:
-        """The ledger itself cannot be written: what is recorded stands, the rest runs again."""
-        reason = f"the storage gave out: {error.message}"
-        return Outcome(
-            RunState.FAILED,
-            error.exit_code,
-            self.url,
-            reason,
-            error=error,
-            seconds=time.monotonic() - began,
         )

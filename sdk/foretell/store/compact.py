@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from foretell.store.fold import complete_folds
+from foretell.store.fold import DamagedFold, complete_folds, fences_of
 from foretell.store.layout import FOLD, LEDGER, fold_marker, number_of, parse_fold_name, segment_key
 from foretell.store.objects import ObjectStore
 
@@ -18,18 +18,25 @@ def compact(objects: ObjectStore) -> int:
     """Remove what is not needed any more; returns the number of objects removed.
 
     Safe at any moment and from any driver, even one that was fenced meanwhile: what is removed is
-    covered by two generations that are complete and never change.
+    covered by two generations that are complete and never change. The segments around the start of
+    each session stay for good: a driver that was stopped for long finds its fence there.
     """
     folds = complete_folds(objects)
     if len(folds) < KEPT_FOLDS:
         return 0
     kept = folds[:KEPT_FOLDS]
     covered = min(_sequence(name) for name in kept)
+    try:
+        starts = {first for name in kept for first in fences_of(objects, name)}
+    except DamagedFold:
+        return 0
     room = REMOTE_DELETES if objects.remote else LOCAL_DELETES
     doomed = sorted(
         number
         for key in objects.list(LEDGER + "/")
-        if (number := number_of(key)) is not None and number <= covered
+        if (number := number_of(key)) is not None
+        and number <= covered
+        and not {number, number + 1} & starts
     )[:room]
     keys = [segment_key(number) for number in doomed] + _old_folds(objects, folds)
     for key in keys:

@@ -41,6 +41,7 @@ class Fold:
         sequence: Newest segment in it, 0 for an empty table.
         hash: That segment's hash: where the chain goes on.
         writer: The writer that made that segment.
+        fences: Segments that began a session.
         table: The table; owned by whoever asked for it.
     """
 
@@ -48,6 +49,7 @@ class Fold:
     sequence: int
     hash: str
     writer: str
+    fences: tuple[int, ...]
     table: ChunkTable
 
 
@@ -69,6 +71,7 @@ def write_fold(objects: ObjectStore, fold: Fold) -> None:
         "sequence": fold.sequence,
         "hash": fold.hash,
         "writer": fold.writer,
+        "fences": fold.fences,
         "chunks": table.n_chunks,
         "objects": table.objects_per_chunk,
         "intent_epoch": table.intent_epoch,
@@ -103,6 +106,19 @@ def complete_folds(objects: ObjectStore) -> list[str]:
     return [name for _, name in sorted(known, reverse=True)]
 
 
+def fences_of(objects: ObjectStore, name: str) -> tuple[int, ...]:
+    """Segments that began a session, as the fold ``name`` knows them.
+
+    Raises:
+        DamagedFold: its marker cannot be trusted.
+    """
+    try:
+        head, _ = unseal(objects.get(fold_marker(name)))
+        return tuple(int(number) for number in head["fences"])
+    except (FileNotFoundError, ValueError, KeyError, TypeError) as error:
+        raise DamagedFold(f"fold {name}: {error}") from error
+
+
 def new_name(epoch: int, sequence: int) -> str:
     """Name of the generation a driver of ``epoch`` makes at segment ``sequence``."""
     return fold_name(epoch, sequence)
@@ -128,7 +144,8 @@ def _read_fold(objects: ObjectStore, name: str, n_chunks: int, data: bytes) -> F
     _each(objects, load, _page_names(table))
     table.retried = dict(head["retried"])
     table.intent_epoch, table.loose = head["intent_epoch"], head["loose"]
-    return Fold(name, head["sequence"], head["hash"], head["writer"], table)
+    fences = tuple(head["fences"])
+    return Fold(name, head["sequence"], head["hash"], head["writer"], fences, table)
 
 
 def _history(table: ChunkTable) -> Iterator[Entry]:

@@ -6,6 +6,7 @@ import secrets
 import threading
 import weakref
 from collections.abc import Sequence
+from contextlib import suppress
 
 from foretell.errors import Fenced, StorageError
 from foretell.store.codec import gather
@@ -118,11 +119,7 @@ class LedgerWriter:
             Fenced: another driver has taken the run.
         """
         with self._lock:
-            try:
-                found = self._objects.get(segment_key(self.last_segment + 1))
-            except FileNotFoundError:
-                return
-            self._settle(found)
+            self._check_fence()
 
     def fold(self, force: bool = False) -> str | None:
         """Fold the ledger and compact it when it has grown, or when told to.
@@ -150,6 +147,11 @@ class LedgerWriter:
     def close(self) -> None:
         """Say that this process will not append any more."""
         _active.discard(self.name)
+
+    def _check_fence(self) -> None:
+        with suppress(FileNotFoundError):
+            while True:
+                self._settle(self._objects.get(segment_key(self.last_segment + 1)))
 
     def _try_fold(self) -> bool:
         try:
@@ -198,6 +200,7 @@ class LedgerWriter:
         )
 
     def _fold(self) -> str:
+        self._check_fence()
         projection = self._projection
         name = new_name(self.epoch, projection.last_segment)
         fold = Fold(
@@ -205,6 +208,7 @@ class LedgerWriter:
             projection.last_segment,
             projection.last_hash,
             projection.last_writer,
+            tuple(projection.fences),
             projection.table,
         )
         write_fold(self._objects, fold)

@@ -11,6 +11,7 @@ from foretell.store.codec import Entry
 from foretell.store.fold import REMOTE_THREADS, DamagedFold, Fold, complete_folds, read_fold
 from foretell.store.layout import LEDGER, number_of, segment_key
 from foretell.store.objects import ObjectStore
+from foretell.store.records import SessionStarted
 from foretell.store.segments import START, damaged, decode_segment, segment_hash
 from foretell.store.table import ChunkTable
 
@@ -25,6 +26,7 @@ class Projection:
         last_segment: Newest segment in it, 0 for none.
         last_hash: Its hash: what the next segment must name.
         last_writer: Random name of the writer that made it.
+        fences: Segments that began a session.
         fold: Name of the newest fold known, ``""`` for none.
         fold_sequence: Newest segment in that fold.
         notes: What was found damaged and could be done without.
@@ -35,6 +37,7 @@ class Projection:
         self.last_segment = 0
         self.last_hash = START
         self.last_writer = ""
+        self.fences: list[int] = []
         self.fold = ""
         self.fold_sequence = 0
         self.notes: list[str] = []
@@ -81,12 +84,15 @@ class Projection:
         self.table = fold.table
         self.last_segment = self.fold_sequence = fold.sequence
         self.last_hash, self.last_writer = fold.hash, fold.writer
+        self.fences = list(fold.fences)
         self.fold = fold.name
 
     def _apply(self, entries: list[Entry], digest: str, writer: str) -> None:
+        self.last_segment += 1
         for entry in entries:
             self.table.apply(entry)
-        self.last_segment += 1
+            if isinstance(entry, SessionStarted):
+                self.fences.append(self.last_segment)
         self.last_hash, self.last_writer = digest, writer
 
 

@@ -12,6 +12,7 @@ import tempfile
 from pathlib import Path
 
 from foretell.paths import cache_dir
+from foretell.redact import redact_url
 
 KEPT = 50
 
@@ -19,7 +20,7 @@ KEPT = 50
 def recent_runs() -> list[str]:
     """Paths and URLs of run stores, newest first."""
     try:
-        names = json.loads(_file().read_text(encoding="utf-8"))["runs"]
+        names = list(json.loads(_file().read_text(encoding="utf-8"))["runs"])
     except (OSError, ValueError, KeyError, TypeError):
         return []
     return [name for name in names if isinstance(name, str)][:KEPT]
@@ -27,7 +28,7 @@ def recent_runs() -> list[str]:
 
 def remember_run(url: str) -> None:
     """Put a run first. A cache that cannot be written is no reason to fail."""
-    place = url if "://" in url else str(Path(url).absolute())
+    place = redact_url(url) if "://" in url else str(Path(url).absolute())
     runs = [place, *(name for name in recent_runs() if name != place)][:KEPT]
     with contextlib.suppress(OSError):
         _replace(_file(), json.dumps({"runs": runs}, indent=1))

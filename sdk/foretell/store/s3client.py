@@ -25,13 +25,14 @@ READ_TIMEOUT = 30.0
 CONNECT_TIMEOUT = 5.0
 
 
-def build(bucket: str, prefix: str, *, writing: bool) -> S3Store:
-    """A client for one prefix of a bucket. It tries nothing twice: we do, and know when.
+def build(bucket: str, prefix: str, *, writing: bool, retries: int = 0) -> S3Store:
+    """A client for one prefix of a bucket. For a run store it tries nothing twice: we do.
 
     Args:
         bucket: Name of the bucket.
         prefix: Prefix of all keys, without slashes at its ends; may be empty.
         writing: Whether it is for puts, whose requests end before a lease can.
+        retries: How often it repeats a failed request by itself, for reading input.
 
     Raises:
         ConfigError: the endpoint would take credentials unencrypted to another machine.
@@ -59,7 +60,7 @@ def build(bucket: str, prefix: str, *, writing: bool) -> S3Store:
         prefix=prefix or None,
         config=config,  # type: ignore[arg-type]
         client_options=options,  # type: ignore[arg-type]
-        retry_config={"max_retries": 0, "retry_timeout": timedelta(seconds=timeout)},
+        retry_config={"max_retries": retries, "retry_timeout": timedelta(seconds=timeout)},
     )
 
 

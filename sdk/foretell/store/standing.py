@@ -9,7 +9,7 @@ from foretell.redact import redact_url
 from foretell.store.head import Head, Totals, read_head
 from foretell.store.manifest import Manifest, read_manifest
 from foretell.store.objects import ObjectStore
-from foretell.store.snapshot import open_snapshot
+from foretell.store.snapshot import Snapshot, open_snapshot
 from foretell.store.status import Judgement, Pulse, Watch
 from foretell.types import RunState
 
@@ -26,6 +26,7 @@ class Standing:
         head: Its head, None when there is none to read.
         judgement: On the heartbeat, None without a head.
         totals: From the head; from the ledger where the driver can no longer keep the head.
+        ended_with: Exit code by the ledger, where the head does not tell.
     """
 
     shown: str
@@ -33,6 +34,7 @@ class Standing:
     head: Head | None
     judgement: Judgement | None
     totals: Totals
+    ended_with: int | None = None
 
     @property
     def state(self) -> str:
@@ -80,6 +82,8 @@ class Standing:
         """The run's own; 75 when lost or interrupted; 0 while running."""
         if self.lost or (self.judgement and self.judgement.state in _RESUMABLE):
             return 75
+        if self.ended_with is not None:
+            return self.ended_with
         if self.head is not None and self.judgement and self.judgement.pulse is Pulse.ENDED:
             return self.head.exit_code or 0
         return 0
@@ -112,18 +116,26 @@ def standing_of(objects: ObjectStore) -> Standing:
         StoreError: its manifest or ledger is damaged.
     """
     manifest = read_manifest(objects)
+    shown = redact_url(objects.url)
     looking = Watch(lambda: read_head(objects))
     judgement = looking.settle(time.sleep)
     head = looking.head
     if head is not None and judgement is not None and judgement.pulse is not Pulse.LOST:
-        totals = head.totals
-    else:
-        totals = _totals_by_ledger(objects)
-    return Standing(redact_url(objects.url), manifest, head, judgement, totals)
-
-
-def _totals_by_ledger(objects: ObjectStore) -> Totals:
-    """Exact counts when no driver keeps the head; what the dead one had in hand is pending."""
+        return Standing(shown, manifest, head, judgement, head.totals)
     snapshot = open_snapshot(objects)
+    if (ended := snapshot.table.ended) is not None:
+        # The driver was killed before its last head, or the head is damaged: the ledger rules.
+        state = RunState(ended.state)
+        judgement = Judgement(Pulse.ENDED, state, 0.0, state.value)
+        if head is not None:
+            head = replace(
+                head, state=ended.state, exit_code=ended.exit_code, reason=ended.reason, message=""
+            )
+    ended_with = None if ended is None else ended.exit_code
+    return Standing(shown, manifest, head, judgement, _totals_by_ledger(snapshot), ended_with)
+
+
+def _totals_by_ledger(snapshot: Snapshot) -> Totals:
+    """Exact counts when no driver keeps the head; what the dead one had in hand is pending."""
     totals = snapshot.table.totals(snapshot.plan.n_rows, snapshot.plan.chunk_rows)
     return replace(totals, pending=totals.pending + totals.running, running=0)

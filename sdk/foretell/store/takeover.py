@@ -15,8 +15,10 @@ from dataclasses import dataclass
 from foretell.errors import Fenced, HeldError
 from foretell.redact import redact_text
 from foretell.store import control
+from foretell.store.fold import complete_folds
 from foretell.store.head import Head, read_head
 from foretell.store.identity import ProcessIdentity, is_alive, this_process
+from foretell.store.layout import parse_fold_name
 from foretell.store.leases import HEARTBEAT_LOCAL, HEARTBEAT_REMOTE, LATE_WRITE_SECONDS
 from foretell.store.ledger import LedgerWriter, active_here
 from foretell.store.manifest import Manifest
@@ -86,7 +88,12 @@ def claim(
         except Fenced:
             # Somebody was faster: look again at who they are.
             writer.close()
-            projection.read_on(objects)
+            projection = read_ledger(objects, manifest)
+            continue
+        if _is_history(objects, writer.last_segment):
+            # What was read is so old that the place had been used and compacted away.
+            writer.close()
+            projection = read_ledger(objects, manifest)
             continue
         _settle(objects, writer, me, clock, say)
         return writer
@@ -101,6 +108,12 @@ def read_ledger(objects: ObjectStore, manifest: Manifest) -> Projection:
     """
     head = read_head(objects)
     return load(objects, manifest.n_chunks, head.last_segment if head is not None else 0)
+
+
+def _is_history(objects: ObjectStore, segment: int) -> bool:
+    """Whether others had gone past a segment before it was created: then it means nothing."""
+    parsed = (parse_fold_name(name) for name in complete_folds(objects))
+    return any(at is not None and at[1] >= segment for at in parsed)
 
 
 def _session(epoch: int, me: ProcessIdentity, clock: Clock, command: str) -> SessionStarted:
@@ -199,7 +212,8 @@ def _settle(
         unproved = end_orphans(workers, me, clock.sleep)
         if table.loose and (unproved or not workers):
             _wait_for_leases(writer, me, clock, say)
-        objects.sweep()
+    # Of a first session too: a driver may have been killed before it could begin one.
+    objects.sweep()
     control.clear(objects, writer.epoch)
 
 

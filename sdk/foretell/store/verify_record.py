@@ -74,10 +74,11 @@ def _check_ledger(snapshot: Snapshot) -> Iterator[Problem]:
     folds, problems = _read_folds(objects, n_chunks)
     yield from problems
     projection = Projection(n_chunks)
-    covered = [fold for fold in folds.values() if not numbers or fold.sequence >= numbers[0] - 1]
-    if (not numbers or numbers[0] != 1) and covered:
-        oldest = min(covered, key=lambda fold: fold.sequence)
-        yield from _check_covered(objects, n_chunks, [n for n in numbers if n <= oldest.sequence])
+    oldest = min(folds.values(), key=lambda fold: fold.sequence, default=None)
+    if oldest is not None and (begin := _first_kept(numbers, oldest)) > 1:
+        old = [number for number in numbers if number <= oldest.sequence]
+        yield from _check_absent(set(old), oldest, begin)
+        yield from _check_covered(objects, n_chunks, old)
         projection.adopt(oldest)
         projection.table = read_fold(objects, oldest.name, n_chunks).table
     try:
@@ -113,6 +114,23 @@ def _read_folds(objects: ObjectStore, n_chunks: int) -> tuple[dict[int, Fold], l
             continue
         folds.setdefault(fold.sequence, fold)
     return folds, problems
+
+
+def _first_kept(numbers: list[int], fold: Fold) -> int:
+    """Where the ledger begins but for the fences, which stay when it is compacted."""
+    kept = _fences(fold)
+    return next((number for number in numbers if number not in kept), fold.sequence + 1)
+
+
+def _fences(fold: Fold) -> set[int]:
+    return {number for first in fold.fences for number in (first - 1, first)} - {0}
+
+
+def _check_absent(present: set[int], fold: Fold, begin: int) -> Iterator[Problem]:
+    """What compaction leaves: the fences, and all segments from ``begin`` on."""
+    wanted = _fences(fold) | set(range(begin, fold.sequence + 1))
+    for number in sorted(wanted - present):
+        yield Problem("ledger", "it is missing", segment_key(number))
 
 
 def _check_covered(objects: ObjectStore, n_chunks: int, numbers: list[int]) -> Iterator[Problem]:

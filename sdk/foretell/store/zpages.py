@@ -27,7 +27,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 
 def metadata(dtype: str, shape: tuple[int, ...]) -> bytes:
-    """``zarr.json`` of an array of NumPy type ``dtype`` cut into pages of ``PAGE`` rows."""
+    """``zarr.json`` of an array of NumPy type ``dtype`` cut into pages."""
     document = {
         "zarr_format": 3,
         "node_type": "array",
@@ -35,7 +35,7 @@ def metadata(dtype: str, shape: tuple[int, ...]) -> bytes:
         "data_type": _NAMES[dtype],
         "chunk_grid": {
             "name": "regular",
-            "configuration": {"chunk_shape": [PAGE, *(max(1, extent) for extent in shape[1:])]},
+            "configuration": {"chunk_shape": [page_rows(shape[0]), *shape[1:]]},
         },
         "chunk_key_encoding": {"name": "default", "configuration": {"separator": "/"}},
         "fill_value": False if dtype == "?" else 0,
@@ -48,6 +48,11 @@ def metadata(dtype: str, shape: tuple[int, ...]) -> bytes:
         "dimension_names": ["chunk", *(["object"] if len(shape) > 1 else [])],
     }
     return json.dumps(document, indent=1).encode()
+
+
+def page_rows(n: int) -> int:
+    """Rows of every page of an array with ``n`` rows."""
+    return max(1, min(n, PAGE))
 
 
 def page_count(n: int) -> int:
@@ -63,8 +68,9 @@ def page_key(number: int, ndim: int) -> str:
 def encode_page(column: Array, number: int) -> bytes:
     """Bytes of one page of ``column``; the last one is filled up with zeros as Zarr wants it."""
     rows = column[number * PAGE : (number + 1) * PAGE]
-    if len(rows) < PAGE:
-        rows = np.concatenate((rows, np.zeros((PAGE - len(rows), *rows.shape[1:]), rows.dtype)))
+    missing = page_rows(len(column)) - len(rows)
+    if missing:
+        rows = np.concatenate((rows, np.zeros((missing, *rows.shape[1:]), rows.dtype)))
     little = np.ascontiguousarray(rows, dtype=rows.dtype.newbyteorder("<"))
     packer = zlib.compressobj(_GZIP_LEVEL, wbits=31)
     data = packer.compress(little.tobytes()) + packer.flush()
@@ -72,7 +78,7 @@ def encode_page(column: Array, number: int) -> bytes:
 
 
 def decode_page(data: bytes, dtype: str, shape: tuple[int, ...]) -> Array:
-    """One page of an array, ``(PAGE, …)`` or shorter at the array's end.
+    """One page of an array of that ``shape``, as many rows as every page has.
 
     Raises:
         ValueError: the bytes are damaged or hold another number of values.
@@ -81,7 +87,8 @@ def decode_page(data: bytes, dtype: str, shape: tuple[int, ...]) -> Array:
     if int(google_crc32c.value(body)).to_bytes(4, "little") != crc:
         raise ValueError("the checksum of a page does not match")
     kind = np.dtype(dtype).newbyteorder("<")
-    size = PAGE * int(np.prod(shape[1:], dtype=np.int64)) * kind.itemsize
+    rows = page_rows(shape[0])
+    size = rows * int(np.prod(shape[1:], dtype=np.int64)) * kind.itemsize
     unpacker = zlib.decompressobj(wbits=31)
     try:
         raw = unpacker.decompress(body, size + 1)
@@ -89,4 +96,4 @@ def decode_page(data: bytes, dtype: str, shape: tuple[int, ...]) -> Array:
         raise ValueError("a page cannot be unpacked") from error
     if len(raw) != size:
         raise ValueError("a page has another size")
-    return np.frombuffer(raw, dtype=kind).reshape(PAGE, *shape[1:])
+    return np.frombuffer(raw, dtype=kind).reshape(rows, *shape[1:])

@@ -8,10 +8,11 @@ import pickle
 import subprocess
 import sys
 from dataclasses import dataclass
+from importlib.machinery import PathFinder
 from typing import Any
 
 from foretell.abc import SourceOptions
-from foretell.testing.fresh import FRAMEWORKS, import_string
+from foretell.testing.fresh import FRAMEWORKS
 from foretell.types import Rows
 
 LIBRARIES = frozenset(
@@ -34,7 +35,7 @@ class ReadElsewhere:
 
 def read_elsewhere(cls: type, options: SourceOptions) -> ReadElsewhere:
     """Build ``cls`` from its settings in a fresh process and read all of it."""
-    request = (import_string(cls), options.model_dump(mode="json"), str(options.base_dir))
+    request = (_place(cls), options.model_dump(mode="json"), str(options.base_dir))
     answer: ReadElsewhere = _ask("_read", request)
     return answer
 
@@ -42,13 +43,25 @@ def read_elsewhere(cls: type, options: SourceOptions) -> ReadElsewhere:
 def imported_by(cls: type, heavy: tuple[str, ...] = ()) -> list[str]:
     """The heavy modules that importing the module of ``cls`` imports."""
     names = sorted(FRAMEWORKS | LIBRARIES | set(heavy))
-    return list(_imported(import_string(cls), tuple(names)))
+    return list(_imported(_place(cls), tuple(names)))
 
 
 @functools.cache
 def _imported(name: str, heavy: tuple[str, ...]) -> tuple[str, ...]:
     answer: tuple[str, ...] = _ask("_import", (name, heavy))
     return answer
+
+
+def _place(cls: type) -> str:
+    """How a fresh process finds a class: by its package, else by its file.
+
+    A top-level name without a file of its own is the name of a folder of tests more often than of
+    an installed package.
+    """
+    top = PathFinder.find_spec(cls.__module__.partition(".")[0])
+    if top is not None and top.origin is not None:
+        return f"{cls.__module__}:{cls.__qualname__}"
+    return f"{sys.modules[cls.__module__].__file__}:{cls.__qualname__}"
 
 
 def _ask(name: str, request: Any) -> Any:

@@ -1,4 +1,5 @@
 import threading
+from functools import partial
 
 import pytest
 from foretell.builtin.sources.blocks import BlockCache
@@ -12,14 +13,19 @@ def test_keeps_what_was_used_last():
         return bytes(10)
 
     for key in [0, 1, 2, 0, 3, 0, 1]:
-        cache.get(key, lambda key=key: load(key))
+        cache.get(key, partial(load, key))
     assert loads == [0, 1, 2, 3, 1]
 
 
 def test_two_blocks_are_kept_however_large():
     cache, loads = BlockCache(len, limit=1), []
+
+    def load(key):
+        loads.append(key)
+        return bytes(100)
+
     for key in [0, 1, 0, 1, 2, 1, 0]:
-        cache.get(key, lambda key=key: loads.append(key) or bytes(100))
+        cache.get(key, partial(load, key))
     assert loads == [0, 1, 2, 0]
 
 

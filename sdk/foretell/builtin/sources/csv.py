@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from foretell.abc import Source, SourceOptions
 from foretell.abc.options import PATH
@@ -27,7 +28,7 @@ from foretell.types import Layout, Rows, SourceSpec
 SUFFIXES = (".csv", ".tsv")
 """Files of a folder that are read."""
 
-_CHAR = r"^[\x01-\x7f]$"
+_CHAR = r"[\x01-\x09\x0b\x0c\x0e-\x7f]"
 
 
 class CsvOptions(SourceOptions):
@@ -39,12 +40,12 @@ class CsvOptions(SourceOptions):
     )
     delimiter: str | None = Field(
         default=None,
-        pattern=_CHAR,
+        pattern=f"^{_CHAR}$",
         description="The character between fields; a comma, or a tab in files named .tsv.",
     )
     quote: str = Field(
         default='"',
-        pattern=r"^[\x01-\x7f]?$",
+        pattern=f"^{_CHAR}?$",
         description='The character around fields that hold delimiters or line ends; "" for none.',
     )
     header: bool = Field(
@@ -66,6 +67,12 @@ class CsvOptions(SourceOptions):
     encoding: str = Field(
         default="utf-8", description="How text is encoded; not one of the UTF-16 or UTF-32 family."
     )
+
+    @model_validator(mode="after")
+    def _two_characters(self) -> CsvOptions:
+        if self.quote == (self.delimiter or ","):
+            raise ValueError("delimiter and quote must be two different characters")
+        return self
 
 
 class CsvSource(Source):
@@ -118,7 +125,7 @@ class CsvSource(Source):
         return names
 
     def _check_names(self, names: Sequence[str]) -> None:
-        twice = next((name for name in names if list(names).count(name) > 1), None)
+        twice = next((name for name, times in Counter(names).items() if times > 1), None)
         if twice is not None:
             raise LoadError(
                 "two columns have the same name",
@@ -127,8 +134,9 @@ class CsvSource(Source):
             )
 
     def _choose(self) -> list[str]:
+        known = set(self._names)
         for name in self._options.columns:
-            if name not in self._names and self._names:
+            if known and name not in known:
                 near = near_names(name, self._names)
                 raise LoadError(
                     "the source has no such column",

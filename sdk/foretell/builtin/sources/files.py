@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import glob
 import os
+import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -82,11 +83,12 @@ def find_files(options: SourceOptions, kind: str, suffixes: Sequence[str]) -> li
     """
     path = local_path(options, kind)
     with opening(path):
-        if os.path.isdir(path):
+        mode = _mode(path)
+        if mode is not None and stat.S_ISDIR(mode):
             names = sorted(_walk(path))
             found = [name for name in names if name.endswith(tuple(suffixes))]
             _refuse_compressed(path, names, suffixes, options)
-        elif os.path.exists(path):
+        elif mode is not None:
             path, name = os.path.split(path)
             found = [name]
         elif glob.has_magic(path):
@@ -98,10 +100,18 @@ def find_files(options: SourceOptions, kind: str, suffixes: Sequence[str]) -> li
         return [_file(path, name) for name in found]
 
 
+def _mode(path: str) -> int | None:
+    """What is at ``path``; None when nothing is. Not being allowed to look is an error."""
+    try:
+        return os.stat(path).st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
 def _file(folder: str, name: str) -> DataFile:
     path = os.path.join(folder, name)
-    stat = os.stat(path)
-    return DataFile(path, name.replace(os.sep, "/"), stat.st_size, stat.st_mtime_ns)
+    found = os.stat(path)
+    return DataFile(path, name.replace(os.sep, "/"), found.st_size, found.st_mtime_ns)
 
 
 def _walk(folder: str) -> Iterator[str]:
@@ -145,7 +155,7 @@ def missing(path: str, options: SourceOptions) -> LoadError:
     """The error for a path that does not exist, with names nearby that do."""
     parent, name = os.path.split(path)
     facts = [("path", visible(path)), setting(options)]
-    while not os.path.isdir(parent):
+    while not os.path.isdir(parent) and parent != os.path.dirname(parent):
         parent, name = os.path.split(parent)
     if os.path.join(parent, name) != path:
         facts.append(("folder", f"{visible(os.path.join(parent, name))} does not exist either"))

@@ -1,6 +1,6 @@
 """An index of the rows of text files: where each one begins, kept in the cache.
 
-The index of a set of files is one file, built by streaming them once and memory-mapped afterwards,
+The index of a set of files is one file, built by streaming them once and read by range afterwards,
 so neither building nor using it takes memory that grows with the rows. It is named by the files'
 paths and how they are scanned, carries their sizes and times, and is built anew when those differ.
 Several processes may want it at once: one builds, the others wait; where locks do not work they
@@ -24,6 +24,7 @@ import hashlib
 import os
 import struct
 import tempfile
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,11 +47,26 @@ NewScanner = Callable[[int], LineScanner]
 """Makes the scanner of one file from the offset of its first byte past a byte order mark."""
 
 
+class Offsets:
+    """The section of offsets, read when asked for: mapped pages would count as our memory."""
+
+    def __init__(self, handle: IO[bytes]) -> None:
+        self._handle = os.dup(handle.fileno())
+        weakref.finalize(self, os.close, self._handle)
+
+    def read(self, start: int, stop: int) -> np.ndarray:
+        """int64 ``(stop - start,)``."""
+        out = np.empty(stop - start, dtype=_U64)
+        if os.preadv(self._handle, [out.data], _HEADER.size + 8 * start) != out.nbytes:
+            raise OSError("the row index was cut short while it was in use")
+        return out.astype(np.int64)
+
+
 @dataclass(frozen=True, slots=True)
 class RowIndex:
     """Where the rows of a set of files are; see the module for the arrays."""
 
-    offsets: np.ndarray
+    offsets: Offsets
     jump_rows: np.ndarray
     jump_lines: np.ndarray
     first_row: np.ndarray
@@ -68,7 +84,7 @@ class RowIndex:
     def bounds(self, number: int, start: int, stop: int) -> np.ndarray:
         """int64 ``(stop - start + 1,)``: where those rows of a file begin, and where they end."""
         base = int(self.first_row[number]) + number
-        return self.offsets[base + start : base + stop + 1].astype(np.int64)
+        return self.offsets.read(base + start, base + stop + 1)
 
     def pieces(self, start: int, stop: int) -> Iterator[tuple[int, int, int]]:
         """A global range as (file number, first row in it, row after the last in it)."""
@@ -134,12 +150,13 @@ def _map(handle: IO[bytes], digest: bytes) -> RowIndex | None:
         magic, files, rows, jumps, of = _HEADER.unpack(handle.read(_HEADER.size))
     except struct.error:
         return None
-    lengths = [rows + files, jumps, jumps, files + 1, files + 1, files]
-    whole_size = _HEADER.size + 8 * sum(lengths)
-    if (magic, of) != (_MAGIC, digest) or os.fstat(handle.fileno()).st_size != whole_size:
+    lengths = [jumps, jumps, files + 1, files + 1, files]
+    begin = _HEADER.size + 8 * (rows + files)
+    size = os.fstat(handle.fileno()).st_size
+    if (magic, of) != (_MAGIC, digest) or size != begin + 8 * sum(lengths):
         return None
-    whole = np.memmap(handle, dtype=_U64, mode="r", offset=_HEADER.size)
-    return RowIndex(*np.split(np.asarray(whole), np.cumsum(lengths)[:-1]))
+    rest: np.ndarray = np.memmap(handle, dtype=_U64, mode="r", offset=begin)
+    return RowIndex(Offsets(handle), *np.split(rest, np.cumsum(lengths)[:-1]))
 
 
 @contextlib.contextmanager
@@ -226,15 +243,15 @@ class _Builder:
         with self._guard.open(number) as handle:
             for found in self._scan(number, handle):
                 drop = min(max(-rows, 0), len(found.starts))
-                positions = np.arange(rows + drop, rows + len(found.starts))
+                self._out.write(found.starts[drop:].astype(_U64, copy=False).data)
+                extra = found.lines[drop:] - np.arange(rows + drop, rows + len(found.starts))
+                # Lines never fall behind rows, so equal ends mean that nothing changed between.
+                if len(extra) and (extra[0], extra[-1]) != (last, last):
+                    turns = np.flatnonzero(np.diff(extra, prepend=last))
+                    pairs = np.stack([turns + rows + drop, extra[turns]], axis=1)
+                    self._jumps.write(pairs.astype(_U64).tobytes())
+                    jumps, last = jumps + len(turns), int(extra[-1])
                 rows += len(found.starts)
-                extra = found.lines[drop:] - positions
-                self._out.write(found.starts[drop:].astype(_U64).data)
-                turns = np.flatnonzero(np.diff(extra, prepend=last))
-                last = int(extra[-1]) if len(extra) else last
-                jumps += len(turns)
-                pairs = np.stack([positions[turns], extra[turns]], axis=1)
-                self._jumps.write(pairs.astype(_U64).tobytes())
         self._out.write(np.array([self._files[number].size], dtype=_U64).data)
         self._first_row.append(self._first_row[-1] + max(rows, 0))
         self._first_jump.append(self._first_jump[-1] + jumps)

@@ -74,7 +74,7 @@ class MemorySource(Source):
     def recognises(cls, data: object) -> bool:
         if isinstance(data, str | bytes | bytearray | set | frozenset):
             return False
-        return hasattr(data, "__len__") and hasattr(data, "__getitem__")
+        return hasattr(data, "__getitem__") and (_is_array(data) or hasattr(data, "__len__"))
 
     @classmethod
     def from_live(cls, options: Any, data: object) -> Source:
@@ -91,7 +91,9 @@ class MemorySource(Source):
         return SourceSpec(self._layout)
 
     def __len__(self) -> int:
-        return len(next(iter(self._columns.values()))) if self._columns else len(self._data)
+        if self._columns:
+            return len(next(iter(self._columns.values())))
+        return int(self._data.shape[0]) if self._layout is Layout.ARRAY else len(self._data)
 
     def read(self, start: int, stop: int) -> Rows:
         if len(self) != self._length:
@@ -127,9 +129,11 @@ class MemorySource(Source):
         """Hash of all content; of rows spread evenly over a map-style object unless ``content``."""
         parts = {"rows": str(self._length)}
         if self._layout is Layout.ARRAY:
-            return {**parts, "content": digest_array(self._data, _to_numpy)}
+            return {**parts, "content": digest_array(self._data, len(self), _to_numpy)}
         if self._layout is Layout.COLUMNS:
-            digests = {name: digest_array(column) for name, column in self._columns.items()}
+            digests = {
+                name: digest_array(column, len(self)) for name, column in self._columns.items()
+            }
             return {**parts, "content": sha256([canonical(digests).encode()])}
         if isinstance(self._data, list | tuple):
             return {**parts, "content": digest_records(self._data)}
@@ -174,9 +178,9 @@ def _columns_of(data: Any) -> dict[str, np.ndarray]:
 def _layout_of(data: Any, columns: Mapping[str, Any]) -> Layout:
     if columns:
         return Layout.COLUMNS
-    if hasattr(data, "shape") and hasattr(data, "dtype") and len(data.shape) > 0:
+    if _is_array(data) and len(data.shape) > 0:
         return Layout.ARRAY
-    if MemorySource.recognises(data) and not hasattr(data, "shape"):
+    if MemorySource.recognises(data) and not _is_array(data):
         return Layout.RECORDS
     raise ConfigError(
         "this cannot be a source of rows",
@@ -184,6 +188,10 @@ def _layout_of(data: Any, columns: Mapping[str, Any]) -> Layout:
         tries=[("foretell.stream(iterable, model=…)", "for data without a length")],
         slug="source-live",
     )
+
+
+def _is_array(data: Any) -> bool:
+    return hasattr(data, "shape") and hasattr(data, "dtype")
 
 
 def _to_numpy(values: Any) -> np.ndarray:

@@ -19,7 +19,10 @@ _THREADS = 4
 
 
 def digest_array(
-    array: Any, to_numpy: Callable[[Any], np.ndarray] = np.asarray, segment: int = _SEGMENT
+    array: Any,
+    length: int,
+    to_numpy: Callable[[Any], np.ndarray] = np.asarray,
+    segment: int = _SEGMENT,
 ) -> str:
     """Hash of shape, dtype and values, in any memory order.
 
@@ -28,14 +31,15 @@ def digest_array(
     passes through it one segment after the other.
 
     Args:
-        array: Anything with a length and slices along axis 0.
+        array: Anything with slices along axis 0.
+        length: Its length.
         to_numpy: Turns a slice into an array.
         segment: Bytes of a segment.
     """
     first = to_numpy(array[:1])
-    head = f"{len(array)} {first.shape[1:]} {first.dtype.newbyteorder('=')}".encode()
+    head = f"{length} {first.shape[1:]} {first.dtype.newbyteorder('=')}".encode()
     rows = max(1, segment // max(1, first.nbytes))
-    starts = range(0, len(array), rows)
+    starts = range(0, length, rows)
     with ThreadPoolExecutor(_THREADS) as pool:
         return sha256([head, *pool.map(lambda i: _hash(to_numpy(array[i : i + rows])), starts)])
 
@@ -79,10 +83,14 @@ def _part(value: Any) -> Any:
         return ["bytes", hashlib.sha256(value).hexdigest()]
     if isinstance(value, Mapping):
         return dict(value)
+    if isinstance(value, set | frozenset):
+        # A set has no order of its own, and another one in every process.
+        return ["set", sorted(item_digest(item).hex() for item in value)]
     if hasattr(value, "detach"):
         value = value.detach().cpu().numpy()
     if isinstance(value, np.ndarray):
-        return ["array", digest_array(value if value.ndim else value.reshape(1))]
+        flat = np.atleast_1d(value)
+        return ["array", value.ndim, digest_array(flat, len(flat))]
     return ["pickle", _pickled(value).hex()]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -79,23 +80,23 @@ def chosen_columns(
     Raises:
         LoadError: a wanted column is missing, or two columns have one name.
     """
-    for name in wanted or schema.names:
-        if schema.names.count(name) == 1:
+    names = list(schema.names)
+    times = Counter(names)
+    for name in wanted or names:
+        if times[name] == 1:
             continue
-        near = near_names(name, schema.names)
+        near = near_names(name, names)
         raise LoadError(
-            "the source has no such column"
-            if name not in schema.names
-            else "two columns have the same name",
+            "two columns have the same name" if times[name] else "the source has no such column",
             facts=[
                 ("column", visible(name)),
                 ("file", file.label),
-                ("columns", visible(", ".join(schema.names[:50]))),
+                ("columns", visible(", ".join(names[:50]))),
                 setting(options),
             ],
             tries=[(f'columns = ["{visible(other)}"]', "") for other in near if other != name],
         )
-    return list(wanted) or list(schema.names)
+    return list(wanted) or names
 
 
 def describe(

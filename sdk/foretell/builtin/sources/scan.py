@@ -12,8 +12,6 @@ from dataclasses import dataclass
 import numpy as np
 
 _LF, _CR = 10, 13
-_WHITE = np.zeros(256, dtype=bool)
-_WHITE[[9, 10, 11, 12, 13, 32]] = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,20 +50,33 @@ class LineScanner:
         data = np.frombuffer(block, dtype=np.uint8)
         ends, closing = self._terminators(data, block)
         stops = ends if closing is None else ends[closing]
-        lines = np.arange(len(ends)) if closing is None else np.flatnonzero(closing)
-        begins = np.concatenate(([self._start - self._offset], stops + 1))
-        begin_lines = np.concatenate(([self._start_line], self._line + lines + 1))
+        begins = np.empty(len(stops) + 1, dtype=np.int64)
+        begins[0] = self._start - self._offset
+        np.add(stops, 1, out=begins[1:])
+        lines = np.empty(len(stops) + 1, dtype=np.int64)
+        lines[0] = self._start_line
+        after = np.arange(len(ends)) if closing is None else np.flatnonzero(closing)
+        np.add(after, self._line + 1, out=lines[1:])
         if last and begins[-1] < len(block):
             stops = np.append(stops, len(block))
         complete = len(stops)
-        full = ~self._blank(data, block, begins[:complete], stops)
-        found = Found(
-            begins[:complete][full] + self._offset,
-            stops[full] + self._offset,
-            begin_lines[:complete][full],
-        )
-        self._carry(block, begins, begin_lines, complete, len(ends))
+        found = self._rows(data, block, begins[:complete], stops, lines[:complete])
+        self._carry(block, begins, lines, complete, len(ends))
         return found
+
+    def _rows(
+        self,
+        data: np.ndarray,
+        block: bytes,
+        begins: np.ndarray,
+        stops: np.ndarray,
+        lines: np.ndarray,
+    ) -> Found:
+        """The rows among these that are not blank."""
+        blank = self._blank(data, block, begins, stops)
+        if blank:
+            begins, stops, lines = (np.delete(a, blank) for a in (begins, stops, lines))
+        return Found(begins + self._offset, stops + self._offset, lines)
 
     def _carry(
         self, block: bytes, begins: np.ndarray, lines: np.ndarray, complete: int, ends: int
@@ -84,23 +95,22 @@ class LineScanner:
 
     def _blank(
         self, data: np.ndarray, block: bytes, begins: np.ndarray, stops: np.ndarray
-    ) -> np.ndarray:
-        """Which rows hold nothing."""
-        blank = self._short(data, begins, stops)
-        if len(begins) and begins[0] < 0:
-            blank[0] = self._head_blank and not data[: stops[0]].tobytes().strip()
-        inside = np.flatnonzero(~blank & (begins >= 0))
-        for i in inside[_WHITE[data[begins[inside]]]]:
-            blank[i] = not block[begins[i] : stops[i]].strip()
+    ) -> list[int]:
+        """Which rows hold nothing: few begin with white space, and only those are looked at."""
+        carried = int(len(begins) > 0 and begins[0] < 0)
+        blank = [0] if carried and self._blank_head(block[: stops[0]]) else []
+        suspects = np.flatnonzero(data[begins[carried:]] <= ord(" ")) + carried
+        for i in suspects.tolist():
+            if self._is_blank(block[begins[i] : stops[i]]):
+                blank.append(i)
         return blank
 
-    def _short(self, data: np.ndarray, begins: np.ndarray, stops: np.ndarray) -> np.ndarray:
-        """Which rows that begin in this block are empty, or hold a carriage return alone."""
-        lengths = stops - begins
-        blank: np.ndarray = lengths == 0
-        single = np.flatnonzero((lengths == 1) & (begins >= 0))
-        blank[single] = data[begins[single]] == _CR
-        return blank
+    def _blank_head(self, rest: bytes) -> bool:
+        """Whether the row that began in an earlier block is blank, with the rest of it."""
+        return self._head_blank and self._is_blank(rest)
+
+    def _is_blank(self, row: bytes) -> bool:
+        return not row.strip()
 
 
 class QuotedScanner(LineScanner):
@@ -136,10 +146,12 @@ class QuotedScanner(LineScanner):
         self._held = b"\r" if block.endswith(b"\r") and not last else b""
         return super().feed(block[: len(block) - len(self._held)], last)
 
-    def _blank(
-        self, data: np.ndarray, block: bytes, begins: np.ndarray, stops: np.ndarray
-    ) -> np.ndarray:
-        return self._short(data, begins, stops)
+    def _blank_head(self, rest: bytes) -> bool:
+        # A lone "\r" is never carried, so whatever was carried is a field.
+        return False
+
+    def _is_blank(self, row: bytes) -> bool:
+        return row in (b"", b"\r")
 
     def _terminators(self, data: np.ndarray, block: bytes) -> tuple[np.ndarray, np.ndarray | None]:
         ends = self._line_ends(data, block)

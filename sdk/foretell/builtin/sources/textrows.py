@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from foretell.abc import SourceOptions
-from foretell.builtin.sources.files import DataFile, compressed
+from foretell.builtin.sources.files import DataFile, compressed, opening
 from foretell.builtin.sources.guard import Guard, changed, read_exactly
 from foretell.builtin.sources.index import NewScanner, RowIndex, load_index
 
@@ -98,7 +98,7 @@ class TextRows:
 
     def _refuse_packed(self, number: int) -> None:
         file = self.files[number]
-        with open(file.path, "rb", buffering=0) as handle:
+        with opening(file.path), open(file.path, "rb", buffering=0) as handle:
             if (handle.read(5) or b"").startswith(_PACKED):
                 raise compressed(file.path, self._options)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -18,9 +18,13 @@ from foretell.builtin.sources.zarr_column import ZarrColumn, decoded_bytes
 from foretell.builtin.sources.zarr_coords import read_coords
 from foretell.builtin.sources.zarr_open import choose_arrays, open_node
 from foretell.builtin.sources.zarr_parts import MetadataGuard, local_folder, zarr_parts
+from foretell.builtin.sources.zarr_runs import VALID, missing_rows, valid_array
 from foretell.errors import LoadError
 from foretell.text import clip, visible
 from foretell.types import Layout, RowError, Rows, SourceSpec
+
+if TYPE_CHECKING:
+    import zarr
 
 
 class ZarrOptions(SourceOptions):
@@ -53,7 +57,8 @@ class ZarrSource(Source):
     """One row per entry along axis 0 of an array, or of several arrays as columns.
 
     A block that cannot be decoded is the error of each of its rows; a block that is not stored
-    holds the array's fill value, as Zarr says. Text comes as arrays of ``str`` objects.
+    holds the array's fill value, as Zarr says. Text comes as arrays of ``str`` objects. In the
+    store of an earlier run, a row without a prediction is an error.
 
     Args:
         options: The settings.
@@ -71,13 +76,15 @@ class ZarrSource(Source):
         wanted = options.arrays or ((options.array,) if options.array is not None else ())
         arrays = choose_arrays(self._node, wanted, options)
         self._cache: BlockCache[np.ndarray] = BlockCache(decoded_bytes)
-        self._columns = [
-            ZarrColumn(name, array, self._cache, local_folder(self._node, array))
-            for name, array in arrays.items()
-        ]
+        self._columns = [self._column(name, array) for name, array in arrays.items()]
         self._single = not options.arrays
         self._rows = self._count()
+        valid = valid_array(self._node, self._columns[0])
+        self._valid = None if valid is None else self._column(VALID, valid)
         self._guard = MetadataGuard(self._node, self._columns)
+
+    def _column(self, name: str, array: zarr.Array[Any]) -> ZarrColumn:
+        return ZarrColumn(name, array, self._cache, local_folder(self._node, array))
 
     def _count(self) -> int:
         texts = ("StringDType", "object")
@@ -114,6 +121,11 @@ class ZarrSource(Source):
         self._guard.check()
         errors: dict[int, RowError] = {}
         arrays = {c.name: self._read(c, start, stop, errors) for c in self._columns}
+        if self._valid is not None:
+            valid = self._read(self._valid, start, stop, errors)
+            for i, reason in missing_rows(valid).items():
+                row = start + i
+                errors.setdefault(row, RowError(row, "NotPredicted", reason, self.locate(row)))
         found = tuple(errors[row] for row in sorted(errors))
         return Rows(arrays[self._columns[0].name] if self._single else arrays, found)
 
@@ -142,7 +154,8 @@ class ZarrSource(Source):
 
     def fingerprint(self) -> Mapping[str, str]:
         settings = {"array": self._options.array, "arrays": self._options.arrays}
-        return zarr_parts(self._node, self._columns, self._options, settings)
+        valid = [] if self._valid is None else [self._valid]
+        return zarr_parts(self._node, [*self._columns, *valid], self._options, settings)
 
     def coords(self) -> Mapping[str, Any]:
         return read_coords(self._node, self._columns, self._options)

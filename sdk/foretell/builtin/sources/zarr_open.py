@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -66,6 +67,7 @@ CODECS = frozenset(
 """Codecs that are decoded. ``pickle`` above all is not: it would run whatever the data says."""
 
 _LISTED = 30
+_RETRIES = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,19 +128,12 @@ def _open_remote(options: SourceOptions) -> Node:
             tries=[("credentials and endpoint", "come from the AWS_* variables")],
             slug="source-scheme",
         )
-    try:
-        from obstore.store import S3Store
-        from zarr.storage import ObjectStore
-    except ImportError as error:
-        raise LoadError(
-            "reading s3:// needs a package that is not installed",
-            facts=[("missing", str(error))],
-            tries=[("pip install 'foretell[s3]'", "")],
-        ) from error
-    plain = os.environ.get("AWS_ENDPOINT_URL", "").startswith("http://")
-    client: Any = {"allow_http": True} if plain else None
-    bucket = S3Store.from_url(f"s3://{split.netloc}/", client_options=client)
-    store: Any = ObjectStore(bucket, read_only=True)
+    from foretell.store.s3client import build
+
+    bucket = build(split.netloc, "", writing=False, retries=_RETRIES)
+    from foretell.builtin.sources.zarr_objects import BucketObjects
+
+    store = BucketObjects(bucket, read_only=True)
     return _open(store, f"s3://{split.netloc}", split.path.strip("/"), options)
 
 
@@ -186,6 +181,9 @@ def choose_arrays(
             raise _no_array(wanted[0], [], options)
         return {node.inner.rpartition("/")[2]: _safe(node.node, node, options)}
     names = wanted or [path for path, _ in _arrays(node.node, depth=1)]
+    if not wanted and len(names) == 2 and "foretell" in node.node.attrs:
+        # The store of a run with one output, which is what is meant.
+        names = [name for name in names if name != "valid"]
     if not wanted and len(names) != 1:
         raise LoadError(
             "the group holds several arrays" if names else "the group holds no array",
@@ -214,7 +212,10 @@ def _arrays(group: zarr.Group, depth: int = 3) -> Iterator[tuple[str, Any]]:
     import zarr
 
     try:
-        members = sorted(group.members(max_depth=depth - 1), key=lambda member: member[0])
+        with warnings.catch_warnings():
+            # Other files in the store's folder are nobody's concern here.
+            warnings.simplefilter("ignore")
+            members = sorted(group.members(max_depth=depth - 1), key=lambda member: member[0])
     except Exception:
         return
     for path, member in members:

@@ -162,7 +162,8 @@ class ZarrWriter(Writer):
 
         documents = layout.documents(self.plan, self.options.compression, complete=False)
         self._check_root(documents)
-        return Encoder(documents, [spec.name for spec in self._specs])
+        names = [spec.name for spec in self._specs]
+        return Encoder(documents, names, self.options.compression)
 
     @cached_property
     def _reading(self) -> dict[str, zarr.Array[Any]]:

@@ -20,6 +20,8 @@ DELAY = 0.1
 """Seconds the model waits in each batch, so that there is something to watch and to interrupt."""
 INTERRUPT_AFTER = 10
 POLL = 0.05
+STDERR = 2
+"""What the commands below print is told like any message: stdout holds the demo's own result."""
 
 
 @click.command("demo")
@@ -45,7 +47,7 @@ def command(session: Session, folder: str) -> int:
     say(f"it drained and ended with {first}; what was done is safe")
     for words in (["resume", str(store)], ["verify", str(store), "--deep"]):
         say(f"$ sdk {' '.join(words)}")
-        code = subprocess.run(_sdk(*words), check=False, stdout=sys.stderr).returncode
+        code = subprocess.run(_sdk(*words), check=False, stdout=STDERR).returncode
         if code != Exit.COMPLETE:
             return code
     _tell(session, job, store, first)
@@ -67,7 +69,7 @@ def _interrupted(job: Path, store: Path) -> int:
     from foretell.store.head import read_head
     from foretell.store.open import open_objects
 
-    driver = subprocess.Popen(_sdk("predict", str(job)), stdout=sys.stderr)
+    driver = subprocess.Popen(_sdk("predict", str(job)), stdout=STDERR)
     objects = open_objects(str(store))
     try:
         while driver.poll() is None:

@@ -25,7 +25,7 @@ _ALIASES = {"warn": "warning", "critical": "error"}
 @click.option("-n", "--lines", default=40, show_default=True, type=click.IntRange(0),
               help="How many of the newest lines; 0 for all there are.")  # fmt: skip
 @click.option("--level", type=click.Choice(LEVELS), default="debug", help="This level and above.")
-@click.option("--worker", metavar="NAME", help="Only this worker, w07; run is the driver.")
+@click.option("--worker", metavar="NAME", help="Only lines of a worker whose name holds this.")
 @click.option("--grep", metavar="REGEX", help="Only lines this expression matches.")
 @click.option("-f", "--follow", is_flag=True, help="Go on until the run ends.")
 @options.common
@@ -59,6 +59,8 @@ def command(
         return 0
     for line in found:
         out(shown(line))
+    if not found and not follow:
+        session.messages.say("no such lines in the log")
     if follow:
         for line in followed(objects):
             if wanted(line):
@@ -95,8 +97,7 @@ def shown(line: LogLine) -> str:
     """One line as people read it."""
     from foretell.cli.progress.words import clock
 
-    who = line.worker
-    return f"{clock(line.time)} {who} {line.level.upper():<7} {line.message}"
+    return f"{clock(line.time)} {line.worker} {line.level.upper():<7} {line.message}"
 
 
 def followed(

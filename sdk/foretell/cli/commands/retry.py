@@ -41,6 +41,7 @@ class ChunksType(click.ParamType["tuple[int, ...]"]):
 @options.run_argument
 @click.option("--kind", metavar="KIND", help="Only what failed for this cause.")
 @click.option("--chunks", type=ChunksType(), metavar="5,9-12", help="Only these chunks.")
+@options.settings
 @options.take_over
 @options.progress
 @options.common
@@ -50,13 +51,19 @@ def command(
     run: str,
     kind: str | None,
     chunks: tuple[int, ...] | None,
+    sets: tuple[str, ...],
     take_over: bool,
 ) -> int:
-    """Predict again only the rows and chunks that failed."""
+    """Predict again only the rows and chunks that failed.
+
+    --set may change [schedule] only, a longer timeout for instance.
+    """
     from foretell.cli.driving import drive
+    from foretell.cli.jobs import parse_schedule_sets
     from foretell.cli.parts import locate
 
     url = locate(run)
+    changed = parse_schedule_sets(sets)
 
     def start(sink: Sink) -> Any:
         from foretell.run import retry_run
@@ -69,6 +76,7 @@ def command(
             sink=sink,
             command=session.command,
             watch=True,
+            sets=changed,
         )
 
     return drive(session, url, start)

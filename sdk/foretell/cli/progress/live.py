@@ -8,7 +8,7 @@ from foretell.cli.progress import words
 from foretell.cli.progress.plain import ended
 from foretell.cli.render import Messages
 from foretell.store.head import Head
-from foretell.text import clip
+from foretell.text import clip, plural
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -31,7 +31,8 @@ def frame(head: Head, url: str, watch: str, width: int, ascii_only: bool = False
     first = f"{bar(share, gap, ascii_only)}  {words.rows(head)}"
     second = words.joined(words.rate(head.rates, head.unit), words.eta(head.rates))
     state = head.state if not head.message else f"{head.state}: {head.message}"
-    working = f"{head.totals.running:,} chunks in hand" if head.totals.running else ""
+    running = head.totals.running
+    working = f"{plural(running, 'chunk')} in hand" if running else ""
     lines = [
         f"{state}   {url}",
         first,

@@ -15,22 +15,16 @@ WAYS_ON = {
 }
 
 
-def settled(head: Head) -> int:
-    """Rows that need no more work: predicted, quarantined or failed."""
-    totals = head.totals
-    return totals.rows_done + totals.rows_quarantined + totals.rows_failed
-
-
 def percent(head: Head) -> float:
-    """Settled rows of all, rounded down to a tenth, so that 100 means all; 100 for no rows."""
+    """Predicted rows of all, rounded down to a tenth, so that 100 means all; 100 for no rows."""
     if head.totals.rows == 0:
         return 100.0
-    return settled(head) * 1000 // head.totals.rows / 10
+    return head.totals.rows_done * 1000 // head.totals.rows / 10
 
 
 def rows(head: Head) -> str:
-    """``1,234 of 1,797 rows (68.6 %)``."""
-    return f"{settled(head):,} of {head.totals.rows:,} {head.unit} ({percent(head):.1f} %)"
+    """``1,234 of 1,797 rows (68.6 %)``: those that have a prediction."""
+    return f"{head.totals.rows_done:,} of {head.totals.rows:,} {head.unit} ({percent(head):.1f} %)"
 
 
 def rate(rates: Rates, unit: str) -> str:
@@ -88,7 +82,9 @@ def end_lines(head: Head, url: str) -> list[str]:
             f"  this session {head.session_rows:,} {head.unit}; "
             f"{plural(head.resumed_chunks, 'chunk')} done before"
         )
-    lines += [f"  {text}" for text in (failed(head), nan(head), head.reason) if text]
+    # Why a run failed is told after this, as an error.
+    reason = head.reason if head.state != "failed" else ""
+    lines += [f"  {text}" for text in (failed(head), nan(head), reason) if text]
     way = WAYS_ON.get(head.state)
     if way is not None:
         lines.append(f"  {way[0]} {url}      {way[1]}")

@@ -1,0 +1,48 @@
+"""What our clusters are told before they start."""
+
+from __future__ import annotations
+
+import queue
+from typing import Any
+
+import dask
+import psutil
+import pytest
+from dask.utils import parse_timedelta
+from foretell.config.schedule import ScheduleOptions
+from foretell.engine.cluster import Cluster
+from foretell.engine.driver import WORKER_WAIT
+
+
+@pytest.fixture
+def start(monkeypatch, tmp_path):
+    monkeypatch.setenv("FORETELL_CACHE_DIR", str(tmp_path))
+    started: list[Cluster] = []
+
+    def make() -> Cluster:
+        inbox: queue.Queue[Any] = queue.Queue()
+        started.append(Cluster(ScheduleOptions(workers=0), 1, 1, inbox))
+        return started[-1]
+
+    yield make
+    for cluster in reversed(started):
+        cluster.close()
+
+
+def listeners() -> set[str]:
+    """Addresses this process accepts connections on."""
+    found = psutil.Process().net_connections()
+    return {one.laddr.ip for one in found if one.status == psutil.CONN_LISTEN}
+
+
+def test_no_worker_is_given_up_before_the_run_is(start):
+    start()
+    patience = parse_timedelta(dask.config.get("distributed.deploy.lost-worker-timeout"))
+    assert patience > 10 * WORKER_WAIT
+
+
+def test_nobody_else_can_connect_and_two_clusters_do_not_meet(start):
+    before = listeners()
+    start()
+    start()  # its ports are its own: nothing is said about one that is taken
+    assert listeners() - before <= {"127.0.0.1"}
