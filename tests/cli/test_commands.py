@@ -82,6 +82,7 @@ def test_nothing_runs_in_a_run_that_ended(sdk, finished):
     """A drain leaves chunks that were handed out and not begun."""
     objects = open_objects(str(finished))
     known = read_head(objects)
+    assert known is not None
     totals = replace(known.totals, done=1, running=2)
     HeadWriter(objects).write(
         replace(known, state="interrupted", exit_code=75, totals=totals, reason="interrupted")
