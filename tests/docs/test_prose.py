@@ -17,7 +17,6 @@ PAGES = [*ROOT_PAGES, *sorted(p for p in DOCS.rglob("*.md") if "_build" not in p
 ALLOWED_HOSTS = (
     "https://www.dask.org",
     "https://semver.org",
-    "https://foretell.readthedocs.io",
 )
 
 FORBIDDEN = {

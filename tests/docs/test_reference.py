@@ -57,7 +57,7 @@ def every_command() -> Iterator[tuple[str, click.Command]]:
 def test_every_option_of_every_command_is_documented(
     read: Read, name: str, command: click.Command
 ) -> None:
-    text = section(read("reference/cli.md"), f"{'#' * len(name.split())}# {name}"[1:])
+    text = section(read("reference/cli.md"), f"{'#' * len(name.split())}# {name}")
     for parameter in command.params:
         if isinstance(parameter, click.Option):
             rows = [row for row in text.splitlines() if row.startswith("| `")]
