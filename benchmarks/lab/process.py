@@ -18,6 +18,17 @@ HERE = Path(__file__).parent.parent
 _PR_SET_CHILD_SUBREAPER = 36
 
 
+@dataclass(frozen=True)
+class Sample:
+    """A look at a running command: seconds since its start, its own CPU seconds, resident bytes of
+    its process and of its largest child."""
+
+    when: float
+    cpu: float
+    resident: int
+    children: int
+
+
 @dataclass
 class Ran:
     """A finished command.
@@ -25,10 +36,9 @@ class Ran:
     Attributes:
         began: When it was started, seconds since the epoch.
         wall: Seconds until it had exited.
-        cpu, cpu_others: Seconds of user and system time: of the process itself, and of processes it
-            left behind or did not wait for (a worker that dies with its driver is one).
-        peak, peak_others: Largest resident size in bytes: of the process, and of any other.
-        samples: (seconds, resident bytes of the process, of its children) over time, if asked for.
+        cpu: Seconds of user and system time of the process and all it started.
+        peak: Largest resident size of any of them, bytes.
+        samples: What was seen over time, if asked for.
     """
 
     exit_code: int
@@ -37,10 +47,23 @@ class Ran:
     began: float
     wall: float
     cpu: float
-    cpu_others: float
     peak: int
-    peak_others: int
-    samples: list[tuple[float, int, int]] = field(default_factory=list)
+    samples: list[Sample] = field(default_factory=list)
+
+    @property
+    def own_cpu(self) -> float:
+        """Seconds of user and system time of the process alone, as last seen."""
+        return self.samples[-1].cpu if self.samples else self.cpu
+
+    @property
+    def own_peak(self) -> int:
+        """Largest resident size that was seen of the process alone, bytes."""
+        return max((sample.resident for sample in self.samples), default=self.peak)
+
+    @property
+    def children_peak(self) -> int:
+        """Largest resident size that was seen of one of its children, bytes."""
+        return max((sample.children for sample in self.samples), default=0)
 
 
 class Failed(RuntimeError):
@@ -92,7 +115,7 @@ def run(
             killer.cancel()
         wall = time.perf_counter() - clock
         process.returncode = os.waitstatus_to_exitcode(status)
-        cpu_others, peak_others = _reap()
+        left_cpu, left_peak = _reap()
         sampler.stop()
         texts = []
         for stream in (out, err):
@@ -104,10 +127,8 @@ def run(
         err=texts[1],
         began=began,
         wall=wall,
-        cpu=usage.ru_utime + usage.ru_stime,
-        cpu_others=cpu_others,
-        peak=usage.ru_maxrss * 1024,
-        peak_others=peak_others,
+        cpu=usage.ru_utime + usage.ru_stime + left_cpu,
+        peak=max(usage.ru_maxrss * 1024, left_peak),
         samples=sampler.samples,
     )
     if ran.exit_code:
@@ -137,7 +158,7 @@ def _reap() -> tuple[float, int]:
 
 class _Sampler:
     def __init__(self, pid: int, every: float) -> None:
-        self.samples: list[tuple[float, int, int]] = []
+        self.samples: list[Sample] = []
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._watch, args=(pid, every), daemon=True)
         if every:
@@ -148,10 +169,16 @@ class _Sampler:
         while not self._done.wait(every):
             try:
                 process = psutil.Process(pid)
+                times = process.cpu_times()
                 children = [_resident(child) for child in process.children(recursive=True)]
-                self.samples.append(
-                    (time.perf_counter() - clock, _resident(process), max(children, default=0))
+                seen = Sample(
+                    time.perf_counter() - clock,
+                    times.user + times.system,
+                    process.memory_info().rss,
+                    max(children, default=0),
                 )
+                if seen.resident:  # nothing is left of one that has just ended
+                    self.samples.append(seen)
             except psutil.Error:
                 return
 

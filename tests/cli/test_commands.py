@@ -108,7 +108,18 @@ def test_status_of_a_run_whose_driver_was_killed(sdk, finished):
     objects = open_objects(str(finished))
     known = read_head(objects)
     assert known is not None
-    HeadWriter(objects).write(replace(known, state="running", pid=2**22 - 1, exit_code=None))
+    last = sorted((finished / "_run" / "ledger").iterdir())[-1]
+    assert '"r":"ended"' in last.read_text()
+    last.unlink()  # it was killed before it could say how it ended
+    HeadWriter(objects).write(
+        replace(
+            known,
+            state="running",
+            pid=2**22 - 1,
+            exit_code=None,
+            last_segment=known.last_segment - 1,
+        )
+    )
     result = sdk("status", finished, "--exit-code")
     assert result.code == 75
     assert result.lines[0].startswith(f"{finished}   LOST   the driver (pid ")

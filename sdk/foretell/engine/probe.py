@@ -66,7 +66,9 @@ def probe(run: str, request: ProbeRequest) -> ProbeReport | LoadFailed | None:
         return None
     try:
         runtime.load()
-        return _Probe(runtime, request).run()
+        report = _Probe(runtime, request).run()
+        runtime.warm_up()
+        return report
     except ForetellError as error:
         return LoadFailed(trouble(error), error.exit_code)
     except UserError as error:

@@ -251,12 +251,13 @@ class _Flow:
         self.objects.check_writable()
         engine: Engine | None = None
         try:
-            if self.prepared.n_rows:
-                engine = self._engine()
-            plan = make_plan(self.prepared, self.sizing, engine, self.url, self.request)
             writer = parts.build_writer(
                 self.prepared.sections["writer"], str(self.prepared.job.base_dir), self.objects
             )
+            parts.warm_up(writer)  # while this thread waits for workers to start
+            if self.prepared.n_rows:
+                engine = self._engine()
+            plan = make_plan(self.prepared, self.sizing, engine, self.url, self.request)
             writer.check(plan.writer_plan())
             manifest = Manifest(
                 job=self.prepared.job.to_json(),

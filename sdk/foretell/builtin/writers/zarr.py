@@ -59,6 +59,9 @@ class ZarrWriter(Writer):
 
     # --- the store ----------------------------------------------------------------------------
 
+    def warm(self) -> None:
+        import foretell.builtin.writers.zarr_encode  # noqa: F401  # imports zarr
+
     def check(self, plan: WriterPlan) -> None:
         check_plan(plan, ragged=False)
         layout.check_dimensions(plan.outputs)
