@@ -30,6 +30,7 @@ def signature(function: Any, name: str | None = None) -> str:
     shown = inspect.signature(function)
     name = name or function.__name__
     arrow = "" if shown.return_annotation is shown.empty else f" -> {shown.return_annotation}"
+    arrow = arrow.replace("'", '"')
     parameters = _parameters(shown)
     text = f"{name}({', '.join(parameters)}){arrow}"
     if len(text) <= WIDTH:
@@ -47,8 +48,8 @@ def _parameters(shown: inspect.Signature) -> list[str]:
         text = item.name if item.annotation is item.empty else f"{item.name}: {item.annotation}"
         if item.default is not item.empty:
             text += f" = {item.default!r}" if ":" in text else f"={item.default!r}"
-        stars = {item.VAR_POSITIONAL: "*", item.VAR_KEYWORD: "**"}.get(item.kind, "")
-        parts.append(stars + text)
+        stars = {"VAR_POSITIONAL": "*", "VAR_KEYWORD": "**"}.get(item.kind.name, "")
+        parts.append(stars + text.replace("'", '"'))
     return parts
 
 
@@ -123,16 +124,14 @@ def fields(place: str) -> str:
     """The fields of a dataclass with type, default and meaning."""
     owner = find(place)
     meanings = field_meanings(owner)
-    rows = []
-    for item in dataclasses.fields(owner):
-        meaning = meanings.get(item.name, "")
-        rows.append((code(item.name), code(item.type), _default(item), meaning))
-    head = ("field", "type", "default", "meaning")
-    if not any(row[2] for row in rows):
-        rows, head = [(a, b, d) for a, b, _, d in rows], ("field", "type", "meaning")
-    if not any(row[-1] for row in rows):
-        rows, head = [row[:-1] for row in rows], head[:-1]
-    return table(head, rows)
+    columns = {
+        "field": [code(item.name) for item in dataclasses.fields(owner)],
+        "type": [code(item.type) for item in dataclasses.fields(owner)],
+        "default": [_default(item) for item in dataclasses.fields(owner)],
+        "meaning": [meanings.get(item.name, "") for item in dataclasses.fields(owner)],
+    }
+    said = {title: cells for title, cells in columns.items() if any(cells)}
+    return table(list(said), zip(*said.values(), strict=True))
 
 
 def _default(item: dataclasses.Field[Any]) -> str:
@@ -174,6 +173,7 @@ def all_events() -> str:
 
 def members_of_enum(place: str) -> str:
     """The values of an enumeration, one line."""
+    items: list[Any] = list(find(place))
     return ", ".join(
-        code(item.name.lower() if isinstance(item, int) else item.value) for item in find(place)
+        code(item.name.lower() if isinstance(item.value, int) else item.value) for item in items
     )

@@ -74,7 +74,7 @@ def commands() -> str:
     """Every command with its usage, its help and its options."""
     parts = []
     for name, command in walk():
-        parts.append(f"{'#' * len(name.split())} {name}")
+        parts.append(f"{'#' * (len(name.split()) + 1)} {name}")
         parts.append(fence(usage(name, command), "text"))
         parts.append(help_text(command))
         if not isinstance(command, click.Group):

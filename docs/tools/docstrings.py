@@ -32,10 +32,10 @@ class Parsed:
 def parse(doc: str | None) -> Parsed:
     """Take a docstring apart."""
     lines = inspect.cleandoc(doc or "").splitlines()
-    titles = [at for at, line in enumerate(lines) if _TITLE.match(line)]
-    parsed = Parsed(markdown("\n".join(lines[: titles[0] if titles else len(lines)])))
-    for at, until in zip(titles, [*titles[1:], len(lines)], strict=False):
-        title, rest = _TITLE.match(lines[at]).groups()
+    titles = {at: found for at, line in enumerate(lines) if (found := _TITLE.match(line))}
+    parsed = Parsed(markdown("\n".join(lines[: min(titles, default=len(lines))])))
+    for at, until in itertools.pairwise([*titles, len(lines)]):
+        title, rest = titles[at].groups()
         if title == "Source":
             text = " ".join([rest, *(line.strip() for line in lines[at + 1 : until])])
             parsed.sections[title] = [("", inline(text))]
@@ -100,6 +100,7 @@ def _bullets(block: str) -> list[str]:
 def attribute_docs(owner: type) -> dict[str, tuple[str, str]]:
     """Class attributes that are followed by a string: name to (declaration, Markdown)."""
     tree = ast.parse(textwrap.dedent(inspect.getsource(owner))).body[0]
+    assert isinstance(tree, ast.ClassDef)
     found: dict[str, tuple[str, str]] = {}
     for node, after in itertools.pairwise(tree.body):
         if not isinstance(node, ast.AnnAssign | ast.Assign) or not isinstance(after, ast.Expr):

@@ -67,19 +67,20 @@ def raised() -> Iterator[Raised]:
                 slug = given.value
             elif given is not None:
                 continue
-            for message in _messages(call.args[0]):
+            for message in _messages(call.args[0]) or [""]:
                 yield Raised(slug, name, message)
 
 
-def _messages(node: ast.expr) -> Iterator[str]:
+def _messages(node: ast.expr) -> list[str]:
     """The messages as they are written, with … for what is filled in; none that are computed."""
     if isinstance(node, ast.Constant):
-        yield str(node.value)
-    elif isinstance(node, ast.JoinedStr):
-        yield "".join(str(v.value) if isinstance(v, ast.Constant) else "…" for v in node.values)
-    elif isinstance(node, ast.IfExp):
-        yield from _messages(node.body)
-        yield from _messages(node.orelse)
+        return [str(node.value)]
+    if isinstance(node, ast.JoinedStr):
+        parts = (str(v.value) if isinstance(v, ast.Constant) else "…" for v in node.values)
+        return ["".join(parts)]
+    if isinstance(node, ast.IfExp):
+        return _messages(node.body) + _messages(node.orelse)
+    return []
 
 
 def slugs() -> str:
@@ -94,7 +95,7 @@ def slugs() -> str:
     for slug in sorted(found):
         kinds = found[slug]
         exits = sorted({known[kind].exit_code for kind in kinds})
-        messages = sorted({text for texts in kinds.values() for text in texts})
+        messages = sorted({text for texts in kinds.values() for text in texts if text})
         rows.append(
             (
                 code(slug),

@@ -81,7 +81,7 @@ class Writer(ABC):
         self.options = options
         self.store = objects
 
-    def warm(self) -> None:
+    def warm(self) -> None:  # noqa: B027 - most writers have little to import
         """Import what the other methods will need; called while there is time. May do nothing."""
 
     @abstractmethod

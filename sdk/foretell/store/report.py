@@ -21,7 +21,7 @@ class Problem:
     Attributes:
         kind: ``missing``, ``size``, ``crc``, ``decode``, ``valid``, ``receipt`` (of a done chunk),
             ``orphan``, ``unexplained``, ``document``, ``reserved``, ``staged``, ``fold``,
-            ``manifest`` or ``ledger``.
+            ``failures``, ``manifest`` or ``ledger``.
         text: What was expected and what was found, one line.
         object: Key of the object, ``""`` where no single one is meant.
         chunk: Chunk id, None where no chunk is concerned.

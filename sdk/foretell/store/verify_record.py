@@ -7,7 +7,14 @@ from collections.abc import Iterator
 import numpy as np
 
 from foretell.errors import DamagedLedger, StoreError
-from foretell.store.fold import DamagedFold, Fold, complete_folds, read_fold
+from foretell.store.failure_records import failure_segments, read_failure_segment
+from foretell.store.fold import (
+    DamagedFold,
+    Fold,
+    complete_folds,
+    damaged_documents,
+    read_fold,
+)
 from foretell.store.layout import FOLD, LEDGER, MANIFEST, RUN, fold_key, number_of, segment_key
 from foretell.store.manifest import read_manifest
 from foretell.store.objects import ObjectStore
@@ -27,6 +34,7 @@ def check_record(snapshot: Snapshot) -> list[Problem]:
     return [
         *_check_manifest(snapshot),
         *_check_ledger(snapshot),
+        *_check_failures(objects),
         *_check_reserved(snapshot),
         *_check_staged(objects, snapshot.table.ended is not None),
     ]
@@ -40,6 +48,16 @@ def _check_manifest(snapshot: Snapshot) -> Iterator[Problem]:
         return
     if stored.hash != snapshot.manifest.hash:
         yield Problem("manifest", "it was replaced since the run was opened", MANIFEST)
+
+
+def _check_failures(objects: ObjectStore) -> Iterator[Problem]:
+    for number in failure_segments(objects):
+        try:
+            read_failure_segment(objects, number)
+        except FileNotFoundError:
+            continue
+        except DamagedLedger as error:
+            yield Problem("failures", error.message, dict(error.facts)["segment"])
 
 
 def _check_reserved(snapshot: Snapshot) -> Iterator[Problem]:
@@ -112,6 +130,10 @@ def _read_folds(objects: ObjectStore, n_chunks: int) -> tuple[dict[int, Fold], l
             # The segments it was made from, or an older fold, still say it all.
             problems.append(Problem("fold", str(error), fold_key(name)))
             continue
+        problems += [
+            Problem("fold", "it is not what was written", key)
+            for key in damaged_documents(objects, fold)
+        ]
         folds.setdefault(fold.sequence, fold)
     return folds, problems
 

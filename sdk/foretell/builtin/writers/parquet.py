@@ -39,7 +39,7 @@ class ParquetWriter(PartWriter):
     options: ParquetOptions
 
     def warm(self) -> None:
-        import pyarrow.parquet
+        import pyarrow.parquet  # noqa: F401
 
         from foretell.builtin.writers import arrow  # noqa: F401
 
