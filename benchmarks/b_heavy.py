@@ -65,9 +65,7 @@ def measure(form, rounds, say):
     found = interleaved(contenders, rounds, say)
     report.lines = [Line(name, samples) for name, samples in found.items()]
     for name in ("foretell, in process", "foretell, one worker"):
-        report.checks.append(
-            Check(f"{name} against the bare loop", report.ratio(name, BARE), 0.98)
-        )
+        report.checks.append(Check(f"{name} against the bare loop", report.ratio(name, BARE), 0.98))
     names = [name for name, _ in contenders]
     report.checks.append(
         Check("two workers against one, a thread each", report.ratio(names[4], names[3]), 1.8)

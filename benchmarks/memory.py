@@ -33,8 +33,12 @@ def measure(form, rounds, say):
             report.lines.append(line)
             peaks[rows] = line.median
         report.checks.append(
-            Check(f"{where}: {sizes[1] // sizes[0]}x the rows", peaks[sizes[1]] / peaks[base],
-                  1.05, at_least=False)
+            Check(
+                f"{where}: {sizes[1] // sizes[0]}x the rows",
+                peaks[sizes[1]] / peaks[base],
+                1.05,
+                at_least=False,
+            )
         )
     return [report]
 
