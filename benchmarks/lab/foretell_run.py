@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,12 +49,16 @@ def command(
     verb: str, sections: Mapping[str, Mapping[str, Any]], output: Path, *more: str
 ) -> list[str]:
     """The command line of a job."""
-    sets = [
-        f"--set={section}.{key}={value if isinstance(value, str) else json.dumps(value)}"
-        for section, values in sections.items()
-        for key, value in values.items()
-    ]
+    sets = [f"--set={key}={value}" for key, value in _flat(sections)]
     return python("-m", "foretell", verb, *sets, "--output", str(output), *more)
+
+
+def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    for key, value in table.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value if isinstance(value, str) else json.dumps(value)
 
 
 def timed(output: Path, ran: Ran) -> Timed:
