@@ -41,6 +41,7 @@ check: $(VENV)/.dev ## Lint, types, layers
 	$(BIN)/lint-imports
 
 docs: $(VENV)/.dev ## Build the documentation, warnings are errors
+	$(BIN)/python docs/tools/generate.py --check
 	$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build/html
 
 bench: $(VENV)/.bench ## Run every benchmark in its small form

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,6 +24,10 @@ settings.load_profile("steady")
 
 
 @pytest.fixture
-def bench(tmp_path: Path) -> Workbench:
-    """A folder to run the command in."""
-    return Workbench(tmp_path)
+def bench(tmp_path: Path) -> Iterator[Workbench]:
+    """A folder to run the command in; what a failed test left running is ended."""
+    workbench = Workbench(tmp_path)
+    yield workbench
+    for pid in workbench.processes():
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)

@@ -58,7 +58,7 @@ class Plan:
         keep: Names of the outputs that are input columns.
         row_bytes: Input bytes of one row.
         max_failed: Rows that may fail before the run stops.
-        coords: Names of the coordinates stored along the sample dimension.
+        attrs: Attributes for the store's root.
     """
 
     n_rows: int

@@ -2,10 +2,12 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import pytest
 from foretell.cli.commands.failures import ranges
 from foretell.cli.schemas import DOCUMENTS, document_schema
+from foretell.store.head import HeadWriter, read_head
 from foretell.store.open import open_objects
 
 
@@ -76,6 +78,21 @@ def test_status(sdk, finished):
     assert (data["state"], data["pulse"], data["exit_code"]) == ("done", "ended", 0)
 
 
+def test_nothing_runs_in_a_run_that_ended(sdk, finished):
+    """A drain leaves chunks that were handed out and not begun."""
+    objects = open_objects(str(finished))
+    known = read_head(objects)
+    assert known is not None
+    totals = replace(known.totals, done=1, running=2)
+    HeadWriter(objects).write(
+        replace(known, state="interrupted", exit_code=75, totals=totals, reason="interrupted")
+    )
+    result = sdk("status", finished)
+    assert "  chunks    1 done, 2 pending of 3" in result.lines
+    document = sdk("status", finished, "--json").document("status")
+    assert (document["totals"]["running"], document["totals"]["pending"]) == (0, 2)
+
+
 def test_status_of_a_partial_run(sdk, partial):
     result = sdk("status", partial, "--exit-code")
     assert result.code == 3
@@ -91,7 +108,18 @@ def test_status_of_a_run_whose_driver_was_killed(sdk, finished):
     objects = open_objects(str(finished))
     known = read_head(objects)
     assert known is not None
-    HeadWriter(objects).write(replace(known, state="running", pid=2**22 - 1, exit_code=None))
+    last = sorted((finished / "_run" / "ledger").iterdir())[-1]
+    assert '"r":"ended"' in last.read_text()
+    last.unlink()  # it was killed before it could say how it ended
+    HeadWriter(objects).write(
+        replace(
+            known,
+            state="running",
+            pid=2**22 - 1,
+            exit_code=None,
+            last_segment=known.last_segment - 1,
+        )
+    )
     result = sdk("status", finished, "--exit-code")
     assert result.code == 75
     assert result.lines[0].startswith(f"{finished}   LOST   the driver (pid ")
@@ -196,6 +224,13 @@ def test_verify_finds_a_flipped_byte_and_requeue_heals(sdk, finished):
     assert sdk("resume", finished, "--quiet").code == 0
     assert shard.read_bytes() == good
     assert sdk("verify", finished, "--deep").code == 0
+
+
+def test_retry_changes_the_schedule_alone(sdk, partial):
+    assert sdk("retry", partial, "--set", "schedule.timeout=1h", "--quiet").code == 3
+    refused = sdk("retry", partial, "--set", "predictor.seed=1")
+    assert refused.code == 2
+    assert "predictor.seed cannot change in a run that was begun" in refused.err
 
 
 def test_retry_repeats_what_failed(sdk, partial, here):

@@ -13,7 +13,7 @@ from workbench import Workbench
 GATED = """
 import os, time
 def f(x):
-    while not os.path.exists("open") and x[0, 0] >= 256:
+    while not os.path.exists("open") and x[0, 0] >= 512:
         time.sleep(0.01)
     return {"y": x.sum(1)}
 """
@@ -102,6 +102,7 @@ def test_cancel_from_another_terminal(bench):
     wait_for(bench, driver, 2)
     asked = bench.sdk("cancel", str(bench.store))
     assert asked.code == 0, asked.err
+    wait_for_state(bench, "draining")
     (bench.folder / "open").touch()
     assert driver.wait(timeout=120) == 75
     assert bench.opened().status().state == "cancelled"

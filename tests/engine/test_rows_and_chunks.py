@@ -48,6 +48,7 @@ def test_one_bad_row_in_a_batch_of_256(bench):
     (row,) = failure.rows
     assert (row.row, row.locator, row.message) == (700, "x.npy[700]", "a row says 777")
     assert "a row says 777" in failure.traceback
+    assert failure.traceback.count("Traceback (most recent call last)") == 1
     bench.verified()
 
 
@@ -262,6 +263,22 @@ def f(x):
     changed = {name for name in after if after[name] != before.get(name)}
     assert changed <= {"zarr.json", "y/c.4", "valid/c.4"}
     bench.verified()
+
+
+def test_a_retry_may_save_a_run_that_lost_too_much(bench):
+    bench.data(rows_with_bad(512, *range(100, 140)))
+    bench.model("""
+import os
+def f(x):
+    if (x[:, 0] == 777).any() and not os.path.exists("mended"):
+        raise ValueError("not yet")
+    return {"y": x.sum(1)}
+""")
+    assert bench.predict(schedule__max_failed=30, schedule__retries=0).code == 7
+    (bench.folder / "mended").touch()
+    assert bench.predict(schedule__max_failed=1000).code in (0, 3)
+    assert bench.sdk("retry", str(bench.store), "--set", "schedule.max_failed=0").code == 0
+    assert (bench.opened().valid[:] == 1).all()
 
 
 def test_a_retry_that_fails_again_leaves_the_good_rows(bench):

@@ -12,6 +12,7 @@ from foretell.store.local import LocalObjects
 from foretell.store.manifest import Manifest, new_manifest, write_manifest
 from foretell.store.objects import ObjectStore, set_fault_hook
 from foretell.store.open import open_objects
+from ledger_model import plan_json
 
 
 @pytest.fixture(autouse=True)
@@ -25,21 +26,6 @@ def objects(tmp_path: Path) -> LocalObjects:
     store = LocalObjects(str(tmp_path / "run"), label="driver")
     store.ensure_root()
     return store
-
-
-def plan_json(n_chunks: int, chunk_rows: int = 10, n_rows: int | None = None) -> dict[str, Any]:
-    return {
-        "n_rows": n_chunks * chunk_rows if n_rows is None else n_rows,
-        "row_offset": 0,
-        "chunk_rows": chunk_rows,
-        "batch_size": chunk_rows,
-        "slots": 1,
-        "threads": 1,
-        "group_size": 1,
-        "seed": 0,
-        "outputs": [],
-        "keep": [],
-    }
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """Folds: readable by anyone, never half there, and fast to open with a million chunks."""
 
 import json
+import os
 import random
 import subprocess
 import sys
@@ -16,8 +17,7 @@ from foretell.store.records import ChunkDone, Intent, SessionEnded, WorkerSeen
 from foretell.store.table import COLUMNS, OBJECT_COLUMNS
 from foretell.store.takeover import claim
 from foretell.types import ChunkState
-
-from tests.store.ledger_model import FakeTime, driver
+from ledger_model import FakeTime, driver
 
 
 def some_done(rng, chunk):
@@ -88,6 +88,7 @@ def test_compaction_keeps_what_one_damaged_fold_would_need(objects, writer_of):
         if chunk % 3 == 2:
             folds.append((writer.fold(force=True), writer.last_segment))
     assert complete_folds(objects) == [folds[-1][0], folds[-2][0]]
+    assert sorted(os.listdir(f"{objects.path}/_run/fold")) == sorted(complete_folds(objects))
     kept = sorted(objects.list("_run/ledger/"))
     # The first segment is the fence of the only session; the rest is covered once only.
     assert kept == [segment_key(1), *(segment_key(n) for n in range(11, 14))]

@@ -9,16 +9,16 @@ import pytest
 from foretell.errors import Fenced, StorageError
 from foretell.store.compact import compact
 from foretell.store.fold import complete_folds
-from foretell.store.head import Head, HeadWriter, Totals
+from foretell.store.head import HeadWriter
 from foretell.store.ledger import LedgerWriter
 from foretell.store.local import LocalObjects
 from foretell.store.manifest import new_manifest, read_manifest, write_manifest
 from foretell.store.objects import set_fault_hook
 from foretell.store.projection import load
-from foretell.store.records import SessionEnded, SessionStarted, WorkerSeen
+from foretell.store.records import SessionEnded, WorkerSeen
 from foretell.store.snapshot import open_snapshot
 from foretell.store.takeover import claim
-from hypothesis import settings
+from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -27,9 +27,7 @@ from hypothesis.stateful import (
     precondition,
     rule,
 )
-
-from tests.store.conftest import plan_json
-from tests.store.ledger_model import FakeTime, Model, driver, records
+from ledger_model import FakeTime, Model, driver, head_of, plan_json, records
 
 N_CHUNKS = 9
 WRITES = st.sampled_from(["create", "create-staged", "create-done", "delete"])
@@ -228,25 +226,12 @@ class LedgerMachine(RuleBasedStateMachine):
         return failed
 
 
-def head_of(session: SessionStarted, writer: LedgerWriter) -> Head:
-    return Head(
-        state="running",
-        sequence=0,
-        interval=1.0,
-        time=session.time,
-        epoch=session.epoch,
-        host=session.host,
-        boot_id=session.boot_id,
-        pid=session.pid,
-        pid_started=session.pid_started,
-        session_started=session.time,
-        totals=Totals(chunks=N_CHUNKS),
-        last_segment=writer.last_segment,
-        fold=writer.newest_fold,
-    )
-
-
 TestLedger = LedgerMachine.TestCase
+# Shrinking a failure here takes minutes; twenty steps can be read as they are.
 TestLedger.settings = settings(
-    max_examples=40, stateful_step_count=20, deadline=None, derandomize=True
+    max_examples=40,
+    stateful_step_count=20,
+    deadline=None,
+    derandomize=True,
+    phases=(Phase.explicit, Phase.generate),
 )

@@ -337,6 +337,13 @@ def test_check_writable_leaves_nothing(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_file_is_no_run(tmp_path):
+    (tmp_path / "file").write_bytes(b"x")
+    with pytest.raises(StoreError) as caught:
+        LocalObjects(str(tmp_path / "file")).get("_run/manifest.json")
+    assert (caught.value.slug, caught.value.exit_code) == ("not-a-run", 5)
+
+
 def test_a_file_in_the_way_is_not_writable(tmp_path):
     (tmp_path / "file").write_bytes(b"")
     for path in ("file", "file/below"):
@@ -363,6 +370,11 @@ def test_power_syncs_files_and_folders(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "fsync", fsync)
     LocalObjects(str(tmp_path)).put("a/b/c", b"1")
     assert synced == []
-    LocalObjects(str(tmp_path), power=True).put("a/b/c", b"1")
+    store = LocalObjects(str(tmp_path), power=True)
+    store.put("a/b/c", b"1")
     # The file, its folder, and every folder above whose entry may be new.
     assert len(synced) == 4
+    store.put("a/b/d", b"1")
+    assert len(synced) == 6
+    store.create("a/e/f", b"1")
+    assert len(synced) == 10

@@ -2,14 +2,29 @@
 
 import os
 import threading
+from contextlib import suppress
 
 import google_crc32c
 import pytest
-from foretell.errors import ConfigError, LeaseLost, StorageError, StoreError
+from foretell.errors import (
+    ConfigError,
+    Fenced,
+    HeldError,
+    LeaseLost,
+    StorageError,
+    StoreError,
+)
 from foretell.store import s3client
+from foretell.store.head import HeadWriter
+from foretell.store.ledger import LedgerWriter
 from foretell.store.objects import Stored
 from foretell.store.open import open_objects
+from foretell.store.records import ChunkDone
 from foretell.store.remote import TRIES, RemoteObjects
+from foretell.store.snapshot import open_snapshot
+from foretell.store.takeover import claim, read_ledger
+from foretell.types import ChunkState
+from ledger_model import FakeTime, driver, head_of
 
 pytestmark = pytest.mark.s3
 
@@ -317,3 +332,71 @@ def test_faults_are_injected_here_too(s3_url, tmp_path, monkeypatch):
     assert caught.value.slug == "storage-full"
     assert (tmp_path / "mark").exists()
     assert list(store.list()) == []
+
+
+# --- a run's record in a bucket ---------------------------------------------------------------
+
+
+def test_a_run_lives_in_a_bucket(s3_url, new_run):
+    """Claim, append, fold, compact, view, take over: the same as in a folder."""
+    store = open_objects(s3_url)
+    run = new_run(store, 30)
+    first = claim(store, run, clock=FakeTime().clock, me=driver(1))
+    for chunk in range(9):
+        first.append([ChunkDone(chunk, 1, 1e9, 5, 0, 0, (10, 20), (1, chunk))])
+        if chunk % 3 == 2:
+            first.fold(force=True)
+    HeadWriter(store).write(head_of(first.session, first))
+    snapshot = open_snapshot(open_objects(s3_url))
+    assert snapshot.table.counts()[ChunkState.DONE] == 9
+    second = claim(open_objects(s3_url), run, clock=FakeTime().clock, me=driver(2))
+    assert second.epoch == 2
+    with pytest.raises(Fenced):
+        first.append([ChunkDone(10, 1, 1e9, 5, 0, 0, (10, 20), (1, 2))])
+    second.append([ChunkDone(11, 1, 1e9, 5, 0, 0, (10, 20), (1, 2))])
+    assert snapshot.refresh() is True
+    assert snapshot.table.counts()[ChunkState.DONE] == 10
+    assert snapshot.table.crcs[:9, 1].tolist() == list(range(9))
+
+
+def test_claimers_race_in_a_bucket_and_one_wins(s3_url, new_run):
+    run = new_run(open_objects(s3_url), 4)
+    stores = [open_objects(s3_url) for _ in range(4)]
+    barrier = threading.Barrier(4)
+    won: list[LedgerWriter] = []
+
+    def race(store):
+        barrier.wait()
+        with suppress(HeldError):
+            won.append(claim(store, run, clock=FakeTime().clock))
+
+    threads = [threading.Thread(target=race, args=(store,)) for store in stores]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [writer.epoch for writer in won] == [1]
+
+
+def test_an_append_whose_answer_was_lost_is_no_rival(s3_proxy, new_run):
+    proxy, url = s3_proxy
+    run = new_run(open_objects(url), 4)
+    writer = claim(quick(url), run, clock=FakeTime().clock, me=driver(1))
+    lost: list[str] = []
+
+    def decide(method, path):
+        if method == "PUT" and "/ledger/" in path and len(lost) < TRIES:
+            lost.append(path)
+            return "lose"
+        return None
+
+    proxy.decide = decide
+    done = ChunkDone(0, 1, 1e9, 5, 0, 0, (10,), (1,))
+    try:
+        writer.append([done])
+    except StorageError:
+        writer.append([done])
+    assert lost
+    writer.append([ChunkDone(1, 1, 1e9, 5, 0, 0, (10,), (1,))])
+    assert writer.table.counts()[ChunkState.DONE] == 2
+    assert read_ledger(open_objects(url), run).table.counts()[ChunkState.DONE] == 2

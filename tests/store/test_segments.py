@@ -23,8 +23,7 @@ from foretell.store.segments import START, decode_segment, encode_segment, segme
 from foretell.store.table import ChunkTable
 from hypothesis import given
 from hypothesis import strategies as st
-
-from tests.store.ledger_model import Model, records
+from ledger_model import Model, records
 
 N_CHUNKS = 12
 

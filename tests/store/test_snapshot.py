@@ -21,10 +21,7 @@ from foretell.store.takeover import claim
 from foretell.types import ChunkState, RunState
 from hypothesis import given
 from hypothesis import strategies as st
-
-from tests.store.conftest import plan_json
-from tests.store.ledger_model import FakeTime, driver
-from tests.store.test_ledger_machine import head_of
+from ledger_model import FakeTime, driver, head_of, plan_json
 
 HEADS = st.builds(
     Head,

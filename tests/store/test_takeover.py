@@ -9,20 +9,20 @@ import time
 from dataclasses import replace
 
 import pytest
-from foretell.errors import Fenced, HeldError
+from foretell.errors import Fenced, HeldError, StorageError
 from foretell.store import control
 from foretell.store.fold import complete_folds
 from foretell.store.head import HeadWriter
 from foretell.store.identity import ProcessIdentity, is_alive, process_started, this_process
+from foretell.store.layout import segment_key
 from foretell.store.leases import LATE_WRITE_SECONDS
 from foretell.store.ledger import LedgerWriter
 from foretell.store.local import LocalObjects
+from foretell.store.objects import set_fault_hook
 from foretell.store.records import ChunkDone, Intent, SessionEnded, WorkerSeen
 from foretell.store.takeover import claim, read_ledger
 from foretell.types import ChunkState
-
-from tests.store.ledger_model import FakeTime, driver
-from tests.store.test_ledger_machine import head_of
+from ledger_model import FakeTime, driver, head_of
 
 ELSEWHERE = ProcessIdentity("other-host", "other-boot", 17, 1.0)
 
@@ -251,6 +251,7 @@ from foretell.errors import HeldError, Fenced
 from foretell.store.ledger import LedgerWriter
 from foretell.store.local import LocalObjects
 from foretell.store.manifest import read_manifest
+from foretell.store.objects import set_fault_hook
 from foretell.store.records import ChunkDone
 from foretell.store.takeover import claim
 objects = LocalObjects(sys.argv[1])
@@ -309,6 +310,34 @@ def test_an_old_reading_cannot_claim_a_place_that_is_history(objects, run, fake_
     assert following.epoch == 2
     assert following.table.counts()[ChunkState.DONE] == 5
     assert read_ledger(objects, run).table.epoch == 2
+
+
+@pytest.mark.parametrize("lagging", [False, True])
+def test_a_driver_stopped_for_long_finds_its_fence(objects, run, fake_time, lagging):
+    """Its next place in the ledger may have been used and compacted away meanwhile."""
+    stopped = take(objects, run, fake_time, me=driver(1))
+    stopped.append([ChunkDone(0, 1, 1e9, 5, 0, 0, (1,), (2,))])
+    if lagging:
+
+        def lost(operation, key):
+            if operation == "create-done":
+                raise OSError(5, "the answer was lost")
+
+        set_fault_hook(lost)
+        with pytest.raises(StorageError):
+            stopped.append([ChunkDone(1, 1, 1e9, 5, 0, 0, (1,), (2,))])
+        set_fault_hook(None)
+    following = take(objects, run, fake_time, me=driver(2))
+    for chunk in (2, 3, 4):
+        following.append([ChunkDone(chunk, 1, 1e9, 5, 0, 0, (1,), (2,))])
+        following.fold(force=True)
+    before = sorted(objects.list())
+    assert segment_key(2 if lagging else 5) not in before
+    with pytest.raises(Fenced):
+        stopped.append([ChunkDone(5, 1, 1e9, 5, 0, 0, (1,), (2,))])
+    with pytest.raises(Fenced):
+        stopped.check_fence()
+    assert sorted(objects.list()) == before
 
 
 # --- workers of the session before ------------------------------------------------------------

@@ -81,6 +81,9 @@ class Writer(ABC):
         self.options = options
         self.store = objects
 
+    def warm(self) -> None:  # noqa: B027 - most writers have little to import
+        """Import what the other methods will need; called while there is time. May do nothing."""
+
     @abstractmethod
     def check(self, plan: WriterPlan) -> None:
         """Refuse a plan that cannot be stored, before anything is created.

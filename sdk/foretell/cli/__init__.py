@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Sequence
 from typing import NoReturn
 
@@ -10,4 +11,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run ``sdk`` and end the process with its exit code."""
     from foretell.cli.app import run
 
-    raise SystemExit(run(arguments))
+    code = run(arguments)
+    # The interpreter ends with full collections over everything that was ever imported, a third of
+    # a second after a run. Nothing is in those objects that the process does not give up anyway.
+    gc.freeze()
+    raise SystemExit(code)

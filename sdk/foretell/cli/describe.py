@@ -132,4 +132,6 @@ def _openers(kind: str, url: str, predicted: Sequence[str]) -> list[str]:
         f"sorted(pathlib.Path({url!r}).glob('part-*.jsonl')))",
     }
     own = f"foretell.open_run({url!r})[{first!r}][:]"
+    if "://" in url:  # what libraries need beside themselves to read there, nobody knows
+        return [f"foretell.open_run({url!r}).to_xarray()", own]
     return [openers[kind], own] if kind in openers else [own]

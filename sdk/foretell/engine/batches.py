@@ -188,9 +188,12 @@ class BatchRunner:
         try:
             outputs = self.run(examples, rows, mask, size)
         except UserError as error:
-            self._settle(examples, rows, mask, error, budget, result, size)
+            failure = error
         else:
             result.pieces.append((mask, outputs))
+            return
+        # Outside the handler, so that what fails next does not drag this traceback along.
+        self._settle(examples, rows, mask, failure, budget, result, size)
 
     def _split(
         self,

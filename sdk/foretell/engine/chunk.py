@@ -222,22 +222,25 @@ def _land(
     except UserError as error:
         if runtime.group.size > 1:
             raise  # the members move in step: none of them may search on its own
-        lost = int((draft.valid == Valid.QUARANTINED).sum())
-        result = runtime.runner.settle(
-            rowops.take(examples, window),
-            rows[window],
-            wanted[window],
-            error,
-            max(0, runtime.job.max_failed - lost),
-            size,
-        )
-        draft.splits += result.splits
-        for at, cause in result.failures.items():
-            draft.quarantine(window.start + at, cause)
-        for mask, piece in result.pieces:
-            _place(draft, window, mask, piece)
+        failure = error
     else:
         _place(draft, window, wanted[window], outputs)
+        return
+    # Outside the handler, so that what fails next does not drag this traceback along.
+    lost = int((draft.valid == Valid.QUARANTINED).sum())
+    result = runtime.runner.settle(
+        rowops.take(examples, window),
+        rows[window],
+        wanted[window],
+        failure,
+        max(0, runtime.job.max_failed - lost),
+        size,
+    )
+    draft.splits += result.splits
+    for at, cause in result.failures.items():
+        draft.quarantine(window.start + at, cause)
+    for mask, piece in result.pieces:
+        _place(draft, window, mask, piece)
 
 
 def _place(draft: Draft, window: slice, mask: np.ndarray, outputs: Arrays) -> None:

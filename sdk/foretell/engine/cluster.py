@@ -31,9 +31,11 @@ _SETTINGS: dict[str, Any] = {
     # machine needs to start a process.
     "distributed.deploy.lost-worker-timeout": "1000 days",
     "distributed.scheduler.allowed-failures": 0,
+    "distributed.scheduler.http.routes": [],
     "distributed.scheduler.work-stealing": False,
     "distributed.scheduler.worker-ttl": None,
     "distributed.worker.daemon": False,
+    "distributed.worker.http.routes": [],
     "distributed.worker.memory.pause": False,
     "distributed.worker.memory.spill": False,
     "distributed.worker.memory.target": False,
@@ -361,7 +363,6 @@ def _thread_environment(threads: int) -> dict[str, Any]:
     names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
     return {
         "distributed.nanny.pre-spawn-environ": {
-            "MALLOC_TRIM_THRESHOLD_": 65536,
             "DASK_LOGGING__DISTRIBUTED": "critical",
             **dict.fromkeys(names, threads),
         }

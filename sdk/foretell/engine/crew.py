@@ -19,6 +19,9 @@ from foretell.engine.messages import ChunkReport, ChunkWork, WorkerJob
 from foretell.engine.tasks import Installed
 from foretell.types import GroupInfo
 
+MOST_INSTALLS = 5
+"""Times a process is asked to prepare for a run; a busy host answers late."""
+
 
 @dataclass(slots=True)
 class Attempt:
@@ -48,6 +51,8 @@ class Member:
     moment: float = 0.0
     renewed: float = 0.0
     leased: bool = False
+    tries: int = 1
+    """How often it was asked to prepare."""
     heard: int = 0
     """Bytes of its output that were read."""
     doomed: str = ""
@@ -153,6 +158,17 @@ class Crew:
     def _index(self) -> int:
         self._next_index += 1
         return self._next_index - 1
+
+    def install_again(self, answer: Answered) -> bool:
+        """Prepare a process once more that was too slow to answer; False when that is no use."""
+        member = self.member(answer.address)
+        if member is None:
+            return True  # gone meanwhile, nothing to prepare
+        if not answer.error.startswith("TimeoutError") or member.tries >= MOST_INSTALLS:
+            return False
+        member.tries += 1
+        self._cluster.install(member.address, self.job, member.index, member.group)
+        return True
 
     def installed(self, answer: Answered) -> Member | None:
         """A process is prepared: renew its lease for the first time."""

@@ -20,6 +20,9 @@ from foretell.types import ChunkState
 TASK_SECONDS = 1.0
 """Work a task aims at, so that Dask's 3 ms a task stay a small share."""
 
+LEAST_SECONDS = 0.05
+"""Work a task has even when little is left to share out."""
+
 MOST_CHUNKS = 4096
 """Chunks in one task at most: its receipts must stay small."""
 
@@ -120,10 +123,11 @@ class Dispatcher:
         if self._pace is None or self._crew.job.batch_size == 0:
             return 1
         seats = max(1, len(self._crew.seats)) * self._settings.in_hand
-        fair = max(1, self._work.waiting // (2 * seats))
-        by_time = int(TASK_SECONDS / max(self._pace, 1e-6))
         if any(len(seat.members) > 1 for seat in self._crew.seats):
             return 1
+        least = max(1, int(LEAST_SECONDS / self._pace))
+        fair = max(least, self._work.waiting // (2 * seats))
+        by_time = int(TASK_SECONDS / self._pace)
         return max(1, min(by_time, fair, MOST_CHUNKS))
 
     def _attempt(self, seat: Seat, chunks: list[int], *, alone: bool) -> Attempt:

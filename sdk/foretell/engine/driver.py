@@ -88,7 +88,9 @@ class Driver:
         self._drain_until = math.inf
         self._beat = self._checked_cancel = self._renewed = self._sampled = 0.0
         self._no_worker_since: float | None = time.monotonic()
-        self.settler = Settler(plan, work, recorder, settings.on_error, self.end)
+        self.settler = Settler(
+            plan, work, recorder, settings.on_error, self.end, settings.retry_chunks
+        )
         self.losses = Losses(cluster, crew, limits, work, recorder, self.settler, self._load_failed)
         self.dispatcher = Dispatcher(
             cluster, crew, placement, work, recorder, self.losses, settings, self._flush_now
@@ -112,6 +114,7 @@ class Driver:
                 self.dispatcher.give_out()
             self._flush()
             self.beat()
+        listen(self.crew, self.recorder, self.host)
         return self.stop
 
     def end(self, stop: Stop) -> None:
@@ -244,7 +247,7 @@ class Driver:
     def _installed(self, answer: Answered) -> None:
         member = self.crew.installed(answer)
         if member is None or member.info is None:
-            if self.crew.member(answer.address) is not None:
+            if not self.crew.install_again(answer):
                 self.recorder.say("WARN", f"a worker cannot be prepared: {answer.error}")
             return
         self.recorder.add(

@@ -159,7 +159,8 @@ class Engine:
                 case TaskEnded() if self._placement is not None and self._placement.ended(event):
                     continue
                 case Answered(what="install", error=error) if error:
-                    raise _unprepared(error)
+                    if not crew.install_again(event):
+                        raise _unprepared(error)
                 case Answered(what="install"):
                     crew.installed(event)
                 case Answered(what="renew"):

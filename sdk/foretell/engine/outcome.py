@@ -27,6 +27,7 @@ class Settler:
         recorder: Where it is written.
         on_error: The policy.
         end: Ends the session.
+        retried: Chunks that get another chance: what they lost before does not count.
     """
 
     def __init__(
@@ -36,6 +37,7 @@ class Settler:
         recorder: Recorder,
         on_error: str,
         end: Callable[[Stop], None],
+        retried: frozenset[int] = frozenset(),
     ) -> None:
         self._plan = plan
         self._work = work
@@ -44,8 +46,15 @@ class Settler:
         self._end = end
         totals = recorder.totals()
         self._lost = totals.rows_quarantined + totals.rows_failed
+        self._lost -= sum(self._lost_before(chunk) for chunk in retried)
         if self._lost > plan.max_failed:
             self._over_budget()
+
+    def _lost_before(self, chunk: int) -> int:
+        table = self._recorder.ledger.table
+        if table.state[chunk] == ChunkState.DONE:
+            return int(table.quarantined[chunk])
+        return self._plan.rows_of(chunk)
 
     def merged(self, attempt: Attempt, members: int) -> Iterator[ChunkReport]:
         """One report a chunk: a group's parts joined, in rank order."""

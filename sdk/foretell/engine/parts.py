@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import pickle
+import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import cache
 from typing import Any
 
@@ -73,3 +75,13 @@ def build_writer(data: Mapping[str, Any], base_dir: str, objects: ObjectStore) -
     """The writer of a job, confined to its run store."""
     cls = plugins().writer(data["kind"])
     return cls(_options(cls, data, base_dir), objects)
+
+
+def warm_up(writer: Writer) -> None:
+    """Let a writer import what it will need, beside whatever this thread does or waits for."""
+
+    def warm() -> None:
+        with suppress(Exception):  # whoever needs it meets the same error, and can say so
+            writer.warm()
+
+    threading.Thread(target=warm, name="warm-up", daemon=True).start()

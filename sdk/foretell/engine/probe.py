@@ -25,15 +25,15 @@ class ProbeRequest:
     Attributes:
         start, stop: The rows of the run.
         keep: Input columns to carry over.
-        batches: Full batches to time after the first.
-        seconds: Stop timing after so many seconds.
+        batches: Full batches to time after the first; 0 when nobody wants to know.
+        seconds: Stop timing after so many seconds: a slow batch need not be timed twice.
     """
 
     start: int
     stop: int
     keep: tuple[str, ...]
     batches: int = 2
-    seconds: float = 2.0
+    seconds: float = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,9 @@ def probe(run: str, request: ProbeRequest) -> ProbeReport | LoadFailed | None:
         return None
     try:
         runtime.load()
-        return _Probe(runtime, request).run()
+        report = _Probe(runtime, request).run()
+        runtime.warm_up()
+        return report
     except ForetellError as error:
         return LoadFailed(trouble(error), error.exit_code)
     except UserError as error:
@@ -194,7 +196,8 @@ class _Probe:
             except UserError:
                 return
             yield (time.perf_counter() - clock) * self.size / fits
-            if time.perf_counter() - begin > self.request.seconds:
+            alone = self.runtime.group.size == 1  # members of a group must launch equally often
+            if alone and time.perf_counter() - begin > self.request.seconds:
                 return
 
 

@@ -158,6 +158,12 @@ class Runtime:
         self.specs_by_name = {spec.name: spec for spec in plan.outputs}
         self.model_outputs = [s.name for s in plan.outputs if s.name not in plan.keep]
 
+    def warm_up(self) -> None:
+        """Have the writer's libraries imported while the driver makes the plan."""
+        parts.warm_up(
+            parts.build_writer(self.job.sections["writer"], self.job.base_dir, self.objects)
+        )
+
     @property
     def splits_rows(self) -> bool:
         """Whether this process computes only its own part of every chunk."""

@@ -6,9 +6,11 @@ worker's event loop and return at once.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import ctypes
 import faulthandler
+import gc
 import os
 import signal
 import socket
@@ -96,6 +98,10 @@ def _become_a_worker(job: WorkerJob) -> str:
         os.dup2(handle, descriptor)
     os.close(handle)
     faulthandler.enable(file=2)
+    # The driver waits for this process to end; the interpreter's last collections, over everything
+    # the model's framework ever imported, would be most of that.
+    atexit.unregister(gc.freeze)
+    atexit.register(gc.freeze)
     return str(path)
 
 

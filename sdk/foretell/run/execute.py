@@ -30,6 +30,7 @@ from foretell.store.layout import MANIFEST
 from foretell.store.manifest import Manifest, write_manifest
 from foretell.store.objects import ObjectStore
 from foretell.store.open import open_objects
+from foretell.store.projection import Projection
 from foretell.store.snapshot import open_snapshot
 from foretell.types import ChunkState, RunState
 
@@ -250,12 +251,13 @@ class _Flow:
         self.objects.check_writable()
         engine: Engine | None = None
         try:
-            if self.prepared.n_rows:
-                engine = self._engine()
-            plan = make_plan(self.prepared, self.sizing, engine, self.url, self.request)
             writer = parts.build_writer(
                 self.prepared.sections["writer"], str(self.prepared.job.base_dir), self.objects
             )
+            parts.warm_up(writer)  # while this thread waits for workers to start
+            if self.prepared.n_rows:
+                engine = self._engine()
+            plan = make_plan(self.prepared, self.sizing, engine, self.url, self.request)
             writer.check(plan.writer_plan())
             manifest = Manifest(
                 job=self.prepared.job.to_json(),
@@ -271,7 +273,7 @@ class _Flow:
                 if engine is not None:
                     engine.close()
                 return self._continue(open_snapshot(self.objects).manifest)
-            return self._session(manifest, engine, fresh=True)
+            return self._session(manifest, engine)
         except Interrupted as error:
             return self._outcome_of(error)
         finally:
@@ -283,17 +285,22 @@ class _Flow:
         done = int((snapshot.table.state == ChunkState.DONE).sum())
         check_same_job(
             self.url,
-            manifest.fingerprint,
+            manifest,
             self.prepared.fingerprint(),
             f"{done:,} of {snapshot.table.n_chunks:,} chunks done",
         )
         if (idle := idle_outcome(snapshot, self.url, self.request.retry)) is not None:
             return idle
-        return self._session(manifest, None, fresh=False)
+        return self._session(manifest, None, snapshot.projection)
 
-    def _session(self, manifest: Manifest, engine: Engine | None, *, fresh: bool) -> Outcome:
-        session = Session(self.prepared, self.sizing, manifest, self.objects, self.request, fresh)
-        session.claim()
+    def _session(
+        self,
+        manifest: Manifest,
+        engine: Engine | None,
+        projection: Projection | None = None,
+    ) -> Outcome:
+        session = Session(self.prepared, self.sizing, manifest, self.objects, self.request)
+        session.claim(projection)
         started = engine
         try:
             if started is None and session.work.waiting:

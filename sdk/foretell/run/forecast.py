@@ -170,9 +170,7 @@ class _Forecaster:
         except NotARun:
             return None, 0
         done = int((snapshot.table.state == ChunkState.DONE).sum())
-        check_same_job(
-            self.url, snapshot.manifest.fingerprint, self.prepared.fingerprint(), f"{done} done"
-        )
+        check_same_job(self.url, snapshot.manifest, self.prepared.fingerprint(), f"{done} done")
         return Plan.from_json(snapshot.manifest.plan), done
 
     def _rehearse(self, engine: Engine) -> list[RehearsalReport]:

@@ -199,7 +199,12 @@ def _probed(
     if engine is None:
         return _unprobed(prepared)
     job = worker_job(prepared, sizing, url, plan=None, epoch=0, live=request.live)
-    ask = ProbeRequest(prepared.start, prepared.stop, tuple(prepared.job.writer.keep))
+    ask = ProbeRequest(
+        prepared.start,
+        prepared.stop,
+        tuple(prepared.job.writer.keep),
+        batches=2 if prepared.schedule.chunk == "auto" else 0,
+    )
     report = engine.probe(job, ask, prepared.deployer.group_size)
     for warning in report.warnings:
         request.sink.note("WARN", warning)

@@ -17,6 +17,7 @@ from foretell.engine import parts
 from foretell.errors import ConfigError, FingerprintMismatch, PlanError
 from foretell.fingerprint import differences
 from foretell.plan import AUTO_BATCH_SIZE
+from foretell.store.manifest import Manifest
 
 SECTIONS = ("source", "predictor", "deployer", "writer")
 
@@ -173,13 +174,19 @@ def _rows(job: Job, length: int) -> tuple[int, int]:
     return start, min(stop, length)
 
 
-def check_same_job(url: str, stored: Mapping[str, str], now: Mapping[str, str], done: str) -> None:
+def check_same_job(url: str, manifest: Manifest, now: Mapping[str, str], done: str) -> None:
     """Refuse to continue a run with another job.
+
+    Args:
+        url: The run store.
+        manifest: Of the run that is there.
+        now: The fingerprint of the job at hand.
+        done: How far the run is, for people.
 
     Raises:
         FingerprintMismatch: naming every part that differs and the legal next commands.
     """
-    changed = differences(stored, now)
+    changed = differences(manifest.fingerprint, now)
     if not changed:
         return
     facts = [("store", f"{url} ({done})")]
@@ -188,14 +195,11 @@ def check_same_job(url: str, stored: Mapping[str, str], now: Mapping[str, str], 
         facts.append((label, f"{name} {_brief(before)} → {_brief(after)}"))
     stem, dot, suffix = url.rpartition(".")
     other = f"{stem}-2.{suffix}" if dot and "/" not in suffix else f"{url}-2"
-    raise FingerprintMismatch(
-        "this store belongs to another job",
-        facts=facts,
-        tries=[
-            (f"--output {other}", "keep both"),
-            (f"sdk resume {url}", "finish the stored job as it was, where its files still exist"),
-        ],
-    )
+    tries = [(f"--output {other}", "keep both")]
+    if not manifest.live:
+        effect = "finish the stored job as it was, where its files still exist"
+        tries.append((f"sdk resume {url}", effect))
+    raise FingerprintMismatch("this store belongs to another job", facts=facts, tries=tries)
 
 
 def _brief(text: str) -> str:

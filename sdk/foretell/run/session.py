@@ -15,7 +15,7 @@ from foretell.engine.queue import WorkQueue
 from foretell.engine.rates import RateMeter
 from foretell.engine.recorder import Recorder, SessionFacts
 from foretell.engine.stopping import Stop
-from foretell.errors import Fenced, StorageError
+from foretell.errors import Fenced, ForetellError, StorageError
 from foretell.events import Event, RunFinished, RunPlanned, RunStarted
 from foretell.plan import Plan
 from foretell.plugins.discovery import Broken
@@ -28,6 +28,7 @@ from foretell.store import control
 from foretell.store.head import Head
 from foretell.store.manifest import Manifest
 from foretell.store.objects import ObjectStore
+from foretell.store.projection import Projection
 from foretell.store.records import ChunkFailed, ChunkRestored, SessionEnded
 from foretell.store.snapshot import Snapshot
 from foretell.store.takeover import claim
@@ -74,7 +75,6 @@ class Session:
         manifest: What the run is.
         objects: The run store.
         request: How the session was asked for.
-        fresh: Whether the outputs may have to be created.
     """
 
     work: WorkQueue
@@ -87,14 +87,12 @@ class Session:
         manifest: Manifest,
         objects: ObjectStore,
         request: Request,
-        fresh: bool,
     ) -> None:
         self.prepared = prepared
         self.sizing = sizing
         self.manifest = manifest
         self.objects = objects
         self.request = request
-        self.fresh = fresh
         stored = Plan.from_json(manifest.plan)
         self.plan = with_budget(stored, prepared.schedule.max_failed)
         self.writer = parts.build_writer(
@@ -102,8 +100,11 @@ class Session:
         )
         self.url = objects.url
 
-    def claim(self) -> None:
+    def claim(self, projection: Projection | None = None) -> None:
         """Become the run's one driver.
+
+        Args:
+            projection: The ledger as just read, to spare reading it again.
 
         Raises:
             HeldError: another driver holds it.
@@ -114,6 +115,7 @@ class Session:
             take_over=self.request.take_over,
             command=self.request.command,
             say=lambda text: self.request.sink.note("INFO", text),
+            projection=projection,
         )
         self.writer.create(self.plan.writer_plan())
         self.writer.open(self.plan.writer_plan())
@@ -202,22 +204,37 @@ class Session:
         )
         recorder.observe(planned)
         try:
-            stop = None if engine is None else self._drive(engine)
+            stop = self._stopped(engine)
             inbox = queue.Queue() if engine is None else engine.inbox
             wait = self.prepared.schedule.storage_wait if stop is None else 0.0
             return self._finish(stop, Patience(wait, inbox, self._warn), began)
         except Fenced as error:
-            reason = error.message
-            return Outcome(
-                RunState.FAILED,
-                error.exit_code,
-                self.url,
-                reason,
-                error=error,
-                seconds=time.monotonic() - began,
-            )
+            return self._broken_off(error, error.message, began)
         except StorageError as error:
-            return self._storage_failed(error, began)
+            # The ledger itself cannot be written: what is recorded stands, the rest runs again.
+            return self._broken_off(error, f"the storage gave out: {error.message}", began)
+        finally:
+            self.ledger.close()
+
+    def _stopped(self, engine: Engine | None) -> Stop | None:
+        """Drive; what goes wrong beyond repair becomes a recorded end like any other."""
+        try:
+            return None if engine is None else self._drive(engine)
+        except (Fenced, StorageError):
+            raise
+        except ForetellError as error:
+            return Stop(RunState.FAILED, error.exit_code, error.message, drain=False, error=error)
+
+    def _broken_off(self, error: ForetellError, reason: str, began: float) -> Outcome:
+        """The end of a session that may not, or cannot, record it."""
+        return Outcome(
+            RunState.FAILED,
+            error.exit_code,
+            self.url,
+            reason,
+            error=error,
+            seconds=time.monotonic() - began,
+        )
 
     def _drive(self, engine: Engine) -> Stop | None:
         job = worker_job(
@@ -351,16 +368,4 @@ class Session:
                 failed=totals.rows_quarantined + totals.rows_failed,
                 seconds=time.monotonic() - began,
             )
-        )
-
-    def _storage_failed(self, error: StorageError, began: float) -> Outcome:
-        """The ledger itself cannot be written: what is recorded stands, the rest runs again."""
-        reason = f"the storage gave out: {error.message}"
-        return Outcome(
-            RunState.FAILED,
-            error.exit_code,
-            self.url,
-            reason,
-            error=error,
-            seconds=time.monotonic() - began,
         )

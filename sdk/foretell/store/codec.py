@@ -188,7 +188,7 @@ def _to_json(entry: Entry) -> dict[str, Any]:
 
 
 def _ids(chunks: tuple[int, ...]) -> str:
-    return pack_ids(np.unique(np.array(chunks, dtype=np.int64)))
+    return pack_ids(np.array(sorted(set(chunks)), dtype=np.int64))
 
 
 def _from_json(data: dict[str, Any], n_chunks: int) -> Entry:

@@ -17,17 +17,24 @@ Ints: TypeAlias = "np.ndarray[Any, np.dtype[np.int64]]"
 FEW = 4
 """Up to this many values are written as a list, for people."""
 
+SMALL = 64
+"""Up to this many values plain Python is faster than NumPy."""
+
 _PACKED = re.compile(r"(-?\d{1,19})\+u([1248]):([A-Za-z0-9+/]*={0,2})\Z")
 _RANGES = re.compile(r"\d{1,18}(-\d{1,18})?(,\d{1,18}(-\d{1,18})?)*\Z")
 
 
 def pack(values: Ints) -> Any:
     """A column of int64 as JSON."""
-    low, high = int(values.min()), int(values.max())
+    if len(values) <= SMALL:
+        plain = values.tolist()
+        low, high = min(plain), max(plain)
+    else:
+        low, high = int(values.min()), int(values.max())
     if low == high:
         return low
     if len(values) <= FEW:
-        return values.tolist()
+        return plain
     span = high - low
     width = next(width for width in (1, 2, 4, 8) if span < 1 << (8 * width))
     narrow = (values - low).astype(f"<u{width}")
@@ -60,13 +67,27 @@ def _unpack_text(text: str) -> Ints:
 
 def pack_ids(ids: Ints) -> str:
     """Ascending, distinct ids as ranges: ``0-999,1003``."""
+    if len(ids) <= SMALL:
+        return ",".join(map(_range, *_small_ranges(ids.tolist())))
     breaks = np.flatnonzero(np.diff(ids) != 1) + 1
     starts = ids[np.concatenate(([0], breaks))].tolist()
     stops = ids[np.concatenate((breaks - 1, [len(ids) - 1]))].tolist()
-    return ",".join(
-        str(start) if start == stop else f"{start}-{stop}"
-        for start, stop in zip(starts, stops, strict=True)
-    )
+    return ",".join(map(_range, starts, stops))
+
+
+def _small_ranges(ids: list[int]) -> tuple[list[int], list[int]]:
+    starts, stops = [ids[0]], [ids[0]]
+    for number in ids[1:]:
+        if number == stops[-1] + 1:
+            stops[-1] = number
+        else:
+            starts.append(number)
+            stops.append(number)
+    return starts, stops
+
+
+def _range(start: int, stop: int) -> str:
+    return str(start) if start == stop else f"{start}-{stop}"
 
 
 def unpack_ids(text: str, limit: int) -> Ints:

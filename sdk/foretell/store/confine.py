@@ -10,7 +10,7 @@ import errno
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from foretell.errors import StorageError, StoreError
 
@@ -51,6 +51,15 @@ def vanished(path: str) -> StorageError:
         facts=[("store", path), ("safe", "nothing was created again in its place")],
         tries=[("move it back and resume", "")],
         slug="store-vanished",
+    )
+
+
+def _not_a_folder(path: str) -> StoreError:
+    return StoreError(
+        "a run store is a folder, and there is something else",
+        facts=[("place", path)],
+        tries=[("sdk runs", "the runs below the current folder")],
+        slug="not-a-run",
     )
 
 
@@ -96,6 +105,16 @@ class Root:
         finally:
             os.close(current)
 
+    def prune(self, parts: tuple[str, ...], keep: int) -> None:
+        """Remove folders that have become empty, from ``parts`` up to those at depth ``keep``.
+
+        Only where nobody can be about to create something: his folder would be gone.
+        """
+        with suppress(OSError):
+            for depth in range(len(parts), keep, -1):
+                with self.folder(parts[: depth - 1]) as above:
+                    os.rmdir(parts[depth - 1], dir_fd=above)
+
     def check(self) -> None:
         """Raise :class:`StorageError` unless the folder still is the one first opened."""
         os.close(self._open_for(True))
@@ -109,7 +128,10 @@ class Root:
             raise
 
     def _open(self) -> int:
-        descriptor = os.open(self.path, _FOLDER)
+        try:
+            descriptor = os.open(self.path, _FOLDER)
+        except NotADirectoryError:
+            raise _not_a_folder(self.path) from None
         status = os.fstat(descriptor)
         identity = (status.st_dev, status.st_ino)
         if self._identity is None:

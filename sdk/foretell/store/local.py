@@ -27,6 +27,7 @@ from foretell.store.oserrors import free_bytes, mapped
 from foretell.store.staging import STAGE_PARTS, StagedGone, Staging, swept
 
 _CREATE_TRIES = 5
+_FOLD_DEPTH = len(split_key(layout.FOLD))
 
 
 class LocalObjects(ObjectStore):
@@ -143,6 +144,8 @@ class LocalObjects(ObjectStore):
             fault_point("delete", key)
             with self._root.folder(parts[:-1]) as folder:
                 os.unlink(parts[-1], dir_fd=folder)
+            if key.startswith(layout.FOLD + "/"):
+                self._root.prune(parts[:-1], keep=_FOLD_DEPTH)
 
     def taken(self, key: str) -> Stored:
         with self._lock:

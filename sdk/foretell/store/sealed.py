@@ -14,6 +14,7 @@ from typing import Any
 
 import google_crc32c
 
+_ENCODER = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
 _TAIL = re.compile(rb',"crc":"([0-9a-f]{8})"\}\Z')
 
 
@@ -23,7 +24,7 @@ class Broken(ValueError):
 
 def dumps(value: Any) -> str:
     """Compact JSON, the same text for the same value on every Python."""
-    return json.dumps(value, separators=(",", ":"), allow_nan=False)
+    return _ENCODER.encode(value)
 
 
 def seal(head: Mapping[str, Any], body: bytes = b"") -> bytes:

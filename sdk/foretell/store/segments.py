@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from foretell.errors import DamagedLedger
 from foretell.store.codec import Entry, decode, encode
@@ -54,8 +54,16 @@ def encode_segment(
     sequence: int, epoch: int, writer: str, previous: str, entries: Sequence[Entry]
 ) -> bytes:
     """The bytes of a segment."""
-    header = SegmentHeader(sequence, epoch, writer, previous, len(entries))
-    return seal({"format": FORMAT, "version": VERSION} | asdict(header), encode(entries))
+    head = {
+        "format": FORMAT,
+        "version": VERSION,
+        "sequence": sequence,
+        "epoch": epoch,
+        "writer": writer,
+        "previous": previous,
+        "records": len(entries),
+    }
+    return seal(head, encode(entries))
 
 
 def read_header(data: bytes, sequence: int) -> tuple[SegmentHeader, bytes]:

@@ -34,6 +34,7 @@ class Staging:
         self._names = itertools.count()
         # Whoever deletes a store while it is written must not find it made anew behind them.
         self._seen = False
+        self._synced: set[tuple[str, ...]] = set()
 
     @contextmanager
     def file(self, view: memoryview) -> Iterator[Staged]:
@@ -43,7 +44,7 @@ class Staging:
             name = f"{os.getpid()}-{next(self._names)}"
             try:
                 _write(folder, name, view, self.power)
-                yield Staged(self._root, folder, name, self.power)
+                yield Staged(self._root, folder, name, self.power, self._synced)
             finally:
                 with suppress(FileNotFoundError):
                     os.unlink(name, dir_fd=folder)
@@ -52,7 +53,10 @@ class Staging:
 class Staged:
     """One staged file. Either :meth:`move` or :meth:`link` is called, once."""
 
-    def __init__(self, root: Root, folder: int, name: str, power: bool) -> None:
+    def __init__(
+        self, root: Root, folder: int, name: str, power: bool, synced: set[tuple[str, ...]]
+    ) -> None:
+        self._synced = synced
         self._root = root
         self._folder = folder
         self._name = name
@@ -100,10 +104,13 @@ class Staged:
         if not self._power:
             return
         os.fsync(target)
-        # Folders above may have been made for this object: their names must survive as well.
+        # Folders above may be new: their names must survive as well. Once is enough.
+        if parts[:-1] in self._synced:
+            return
         for depth in range(len(parts) - 2, -1, -1):
             with self._root.folder(parts[:depth]) as above:
                 os.fsync(above)
+        self._synced.add(parts[:-1])
 
 
 def swept(key: str, leased: bool) -> LeaseLost | Fenced:

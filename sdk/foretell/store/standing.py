@@ -121,7 +121,8 @@ def standing_of(objects: ObjectStore) -> Standing:
     judgement = looking.settle(time.sleep)
     head = looking.head
     if head is not None and judgement is not None and judgement.pulse is not Pulse.LOST:
-        return Standing(shown, manifest, head, judgement, head.totals)
+        totals = _settled(head.totals) if judgement.pulse is Pulse.ENDED else head.totals
+        return Standing(shown, manifest, head, judgement, totals)
     snapshot = open_snapshot(objects)
     if (ended := snapshot.table.ended) is not None:
         # The driver was killed before its last head, or the head is damaged: the ledger rules.
@@ -137,5 +138,9 @@ def standing_of(objects: ObjectStore) -> Standing:
 
 def _totals_by_ledger(snapshot: Snapshot) -> Totals:
     """Exact counts when no driver keeps the head; what the dead one had in hand is pending."""
-    totals = snapshot.table.totals(snapshot.plan.n_rows, snapshot.plan.chunk_rows)
+    return _settled(snapshot.table.totals(snapshot.plan.n_rows, snapshot.plan.chunk_rows))
+
+
+def _settled(totals: Totals) -> Totals:
+    """Totals once no driver is at work: what it had in hand and did not finish is pending."""
     return replace(totals, pending=totals.pending + totals.running, running=0)

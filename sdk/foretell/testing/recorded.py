@@ -35,6 +35,7 @@ def make_plan(
         slots=1,
         threads=1,
         group_size=parts,
+        parts=parts,
         seed=0,
         outputs=tuple(outputs),
     )

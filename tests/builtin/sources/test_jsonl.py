@@ -135,3 +135,17 @@ def test_a_small_change_in_the_middle_of_a_large_file_is_seen_with_content(path)
     after = [source(path, fingerprint=how).fingerprint() for how in ("stat", "content")]
     assert before[0]["sample"] == after[0]["sample"]
     assert before[1]["content"] != after[1]["content"]
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        (b'{"text": "no end\n', "not JSON: Invalid control character"),
+        (b'{"text" 1}\n', "not JSON: Expecting ':' delimiter"),
+        (b'{"text": "\xff"}\n', "not utf-8: invalid start byte"),
+    ],
+)
+def test_reasons_are_whole_phrases(path, line, reason):
+    path.write_bytes(b'{"text": "fine"}\n' + line)
+    (error,) = source(path).read(0, 2).errors
+    assert (error.row, error.message, error.locator) == (1, reason, "x.jsonl:2")

@@ -99,6 +99,31 @@ def test_pages_are_checksummed(run):
         run.new_writer().read(run.plan.chunk(0))
 
 
+def test_a_flipped_byte_is_never_another_value(objects):
+    """Uncompressed, so that only the checksum of the page stands in the way."""
+    spec = OutputSpec("x", (), "float64")
+    plan = make_plan([spec], rows=64, chunk_rows=64).writer_plan()
+    writer = ParquetWriter(ParquetOptions(compression=0), objects)
+    writer.create(plan)
+    writer.open(plan)
+    values = np.arange(64.0)
+    writer.write(plan.chunk(0), {"x": values}, np.ones(64, np.uint8))
+    stored = objects.get("part-000000.parquet")
+    refused = 0
+    for at in range(4, len(stored), 5):
+        flipped = bytearray(stored)
+        flipped[at] ^= 2
+        objects.put("part-000000.parquet", bytes(flipped))
+        try:
+            arrays, valid = writer.read(plan.chunk(0))
+        except StoreError:
+            refused += 1
+            continue
+        np.testing.assert_array_equal(arrays["x"], values)
+        assert valid.all()
+    assert refused > len(values) * 8 / 5
+
+
 def test_rows_keep_their_global_index(objects):
     plan = replace(make_plan(SPECS[:2]), row_offset=1000)
     run = RecordedRun(objects, plan, make_writer)

@@ -13,6 +13,7 @@ from foretell.builtin.writers.zarr import ZarrOptions, ZarrWriter
 from foretell.builtin.writers.zarr_layout import inner_rows
 from foretell.errors import OutputError, StoreError
 from foretell.rows import empty
+from foretell.testing.crash import watched
 from foretell.testing.outputs import NUMBERS, TEXT, assert_same, sample
 from foretell.testing.recorded import RecordedRun, make_plan
 from foretell.types import OutputSpec, RunState
@@ -144,6 +145,16 @@ def test_a_chunk_is_one_object_an_array(objects):
     data = [key for key in keys if not key.endswith("zarr.json")]
     assert len(data) == 3 * (len(SPECS) + 1)
     assert all(key.rpartition("/")[2].startswith("c.") for key in data)
+
+
+def test_valid_is_put_last(objects):
+    """Whoever finds it in a live store finds the values it speaks of."""
+    run = RecordedRun(objects, make_plan(SPECS, parts=2), make_writer)
+    with watched() as log:
+        run.put(0)
+    puts = [key for operation, key in log.operations if operation == "put-done"]
+    assert puts == list(run.writer.objects(run.plan.chunk(0)))
+    assert [key.startswith("valid/") for key in puts] == ([False] * len(SPECS) + [True]) * 2
 
 
 def test_a_large_chunk_is_a_shard_of_inner_chunks(objects):

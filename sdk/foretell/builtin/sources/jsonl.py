@@ -107,7 +107,7 @@ class JsonlSource(Source):
 
 def _reason(error: Exception) -> str:
     if isinstance(error, json.JSONDecodeError):
-        return f"not JSON: {error.msg}"
+        return f"not JSON: {error.msg.removesuffix(' at')}"
     if isinstance(error, UnicodeDecodeError):
         return f"not {error.encoding}: {error.reason}"
     if isinstance(error, RecursionError):

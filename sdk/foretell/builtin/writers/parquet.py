@@ -38,6 +38,11 @@ class ParquetWriter(PartWriter):
     suffix = "parquet"
     options: ParquetOptions
 
+    def warm(self) -> None:
+        import pyarrow.parquet  # noqa: F401
+
+        from foretell.builtin.writers import arrow  # noqa: F401
+
     def encode(self, rows: np.ndarray, arrays: Arrays, valid: np.ndarray) -> bytes:
         import pyarrow as pa
         import pyarrow.parquet as pq

@@ -59,6 +59,9 @@ class ZarrWriter(Writer):
 
     # --- the store ----------------------------------------------------------------------------
 
+    def warm(self) -> None:
+        import foretell.builtin.writers.zarr_encode  # noqa: F401  # imports zarr
+
     def check(self, plan: WriterPlan) -> None:
         check_plan(plan, ragged=False)
         layout.check_dimensions(plan.outputs)
@@ -162,7 +165,8 @@ class ZarrWriter(Writer):
 
         documents = layout.documents(self.plan, self.options.compression, complete=False)
         self._check_root(documents)
-        return Encoder(documents, [spec.name for spec in self._specs])
+        names = [spec.name for spec in self._specs]
+        return Encoder(documents, names, self.options.compression)
 
     @cached_property
     def _reading(self) -> dict[str, zarr.Array[Any]]:

@@ -54,7 +54,10 @@ def command(
     sets: tuple[str, ...],
     take_over: bool,
 ) -> int:
-    """Predict again only the rows and chunks that failed."""
+    """Predict again only the rows and chunks that failed.
+
+    --set may change [schedule] only, a longer timeout for instance.
+    """
     from foretell.cli.driving import drive
     from foretell.cli.jobs import parse_schedule_sets
     from foretell.cli.parts import locate

@@ -3,7 +3,9 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from foretell.store.head import Head, Totals
 from foretell.store.identity import ProcessIdentity
+from foretell.store.ledger import LedgerWriter
 from foretell.store.records import (
     ChunkDamaged,
     ChunkDone,
@@ -194,4 +196,37 @@ def records(n_chunks: int) -> st.SearchStrategy[Record]:
         st.builds(Intent, chunks, attempt, st.booleans(), st.booleans()),
         st.builds(ChunkRestored, chunks),
         st.builds(ChunkDamaged, chunks),
+    )
+
+
+def plan_json(n_chunks: int, chunk_rows: int = 10, n_rows: int | None = None) -> dict[str, Any]:
+    return {
+        "n_rows": n_chunks * chunk_rows if n_rows is None else n_rows,
+        "row_offset": 0,
+        "chunk_rows": chunk_rows,
+        "batch_size": chunk_rows,
+        "slots": 1,
+        "threads": 1,
+        "group_size": 1,
+        "seed": 0,
+        "outputs": [],
+        "keep": [],
+    }
+
+
+def head_of(session: SessionStarted, writer: LedgerWriter) -> Head:
+    return Head(
+        state="running",
+        sequence=0,
+        interval=1.0,
+        time=session.time,
+        epoch=session.epoch,
+        host=session.host,
+        boot_id=session.boot_id,
+        pid=session.pid,
+        pid_started=session.pid_started,
+        session_started=session.time,
+        totals=Totals(chunks=writer.table.n_chunks),
+        last_segment=writer.last_segment,
+        fold=writer.newest_fold,
     )

@@ -1,0 +1,25 @@
+"""``foretell.predict`` with live objects."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import foretell
+import numpy as np
+import pytest
+from foretell.errors import FingerprintMismatch
+
+
+def double(x: np.ndarray) -> dict[str, np.ndarray]:
+    return {"y": x * 2}
+
+
+def test_other_data_are_refused_and_only_what_is_legal_is_offered(tmp_path: Path) -> None:
+    store = str(tmp_path / "out.zarr")
+    run = foretell.predict(double, np.arange(6.0), store, batch_size=2)
+    assert run["y"][:].tolist() == [0, 2, 4, 6, 8, 10]
+    with pytest.raises(FingerprintMismatch) as caught:
+        foretell.predict(double, np.arange(1.0, 7.0), store, batch_size=2)
+    # A run of live objects cannot be resumed by a command.
+    assert [action for action, _ in caught.value.tries] == [f"--output {tmp_path}/out-2.zarr"]
+    assert foretell.open_run(store)["y"][:].tolist() == [0, 2, 4, 6, 8, 10]
