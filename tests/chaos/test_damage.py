@@ -18,7 +18,7 @@ from foretell.store.snapshot import open_snapshot
 from foretell.store.takeover import claim
 from foretell.store.verify import verify
 from forks import ForkBench, Forks
-from small_run import SETTINGS, finished, predict, prepare, tree, values
+from small_run import SETTINGS, Fault, finished, predict, prepare, tree, values
 
 CLEAN, DAMAGED, BROKEN = 0, 3, 5
 # One row fails, so that there is a failure to store.
@@ -239,3 +239,22 @@ def test_damaged_failures_are_named_and_the_run_goes_on_without_them(fork_bench:
     assert key in found.out
     (fork_bench.store / key).unlink()
     assert fork_bench.sdk("retry", str(fork_bench.store)).code == 3
+
+
+def test_a_gap_the_head_does_not_know_of_stops_every_driver(fork_bench: ForkBench) -> None:
+    prepare(fork_bench)
+    # Killed within a second, so that the head is older than the ledger.
+    killed = Fault(fork_bench, "op=put-staged,key=y/c.6.0,do=kill")
+    assert predict(killed.bench).code == -9
+    assert killed.met
+    head = fork_bench.opened().head
+    assert head is not None
+    segments = sorted((fork_bench.store / "_run" / "ledger").iterdir())
+    assert head.last_segment < 2 < len(segments)
+    key = "_run/ledger/000000000002.jsonl"
+    (fork_bench.store / key).unlink()
+    before = tree(fork_bench.store)
+    refused = predict(fork_bench)
+    assert refused.code == BROKEN, refused.err
+    assert key in refused.err
+    assert tree(fork_bench.store) == before

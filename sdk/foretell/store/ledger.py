@@ -14,7 +14,7 @@ from foretell.store.compact import compact
 from foretell.store.fold import Fold, new_name, write_fold
 from foretell.store.layout import segment_key
 from foretell.store.objects import ObjectStore
-from foretell.store.projection import Projection
+from foretell.store.projection import Projection, withheld
 from foretell.store.records import Record, SessionStarted
 from foretell.store.segments import decode_segment, encode_segment, read_header
 from foretell.store.table import ChunkTable
@@ -168,7 +168,10 @@ class LedgerWriter:
             data = encode_segment(number, self.epoch, self.name, projection.last_hash, entries)
             if self._objects.create(segment_key(number), data):
                 break
-            found = self._objects.get(segment_key(number))
+            try:
+                found = self._objects.get(segment_key(number))
+            except FileNotFoundError as error:
+                raise withheld(self._objects, segment_key(number)) from error
             if found == data:
                 break
             self._settle(found)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
-from foretell.errors import DamagedLedger
+from foretell.errors import DamagedLedger, StorageError
 from foretell.store.codec import Entry
 from foretell.store.fold import REMOTE_THREADS, DamagedFold, Fold, complete_folds, read_fold
 from foretell.store.layout import LEDGER, number_of, segment_key
@@ -16,6 +17,7 @@ from foretell.store.segments import START, damaged, decode_segment, segment_hash
 from foretell.store.table import ChunkTable
 
 _LOAD_TRIES = 3
+_LOAD_PAUSE = 0.1
 
 
 class Projection:
@@ -106,15 +108,31 @@ def load(objects: ObjectStore, n_chunks: int, at_least: int = 0) -> Projection:
 
     Raises:
         DamagedLedger: a segment is missing, torn, altered or out of order.
+        StorageError: a segment is listed and cannot be read.
     """
     for attempt in range(_LOAD_TRIES):
         try:
             return _load(objects, n_chunks, at_least)
-        except FileNotFoundError:
+        except FileNotFoundError as error:
             # A driver compacts at this moment: its newer fold covers what it removed.
             if attempt == _LOAD_TRIES - 1:
-                raise
+                raise withheld(objects, str(error)) from error
+            time.sleep(_LOAD_PAUSE)
     raise AssertionError
+
+
+def withheld(objects: ObjectStore, key: str) -> StorageError:
+    """The error for a part of the ledger that the storage says is there, and does not give."""
+    return StorageError(
+        "the storage has an object of the ledger and does not give it out",
+        facts=[("store", objects.url), ("missing", key), ("safe", "nothing was changed")],
+        tries=[("try again", "when the storage is well")],
+    )
+
+
+def reaches_end(objects: ObjectStore, projection: Projection) -> bool:
+    """Whether no segment lies beyond those read: reading on stops at a gap as at the end."""
+    return not any(True for _ in _numbers(objects, projection.last_segment))
 
 
 def _load(objects: ObjectStore, n_chunks: int, at_least: int) -> Projection:

@@ -24,7 +24,7 @@ from foretell.store.ledger import LedgerWriter, active_here
 from foretell.store.manifest import Manifest
 from foretell.store.objects import ObjectStore
 from foretell.store.orphans import end_orphans, is_here, relevant_workers
-from foretell.store.projection import Projection, load
+from foretell.store.projection import Projection, load, reaches_end
 from foretell.store.records import SessionStarted
 
 Say = Callable[[str], None]
@@ -79,6 +79,8 @@ def claim(
         projection = read_ledger(objects, manifest)
     else:
         projection.read_on(objects)
+        if not reaches_end(objects, projection):
+            projection = read_ledger(objects, manifest)
     for _ in range(_CLAIM_TRIES):
         if not take_over:
             _refuse_if_held(objects, projection, me, clock, say)
