@@ -157,7 +157,7 @@ def test_what_must_be_there_is_never_taken_for_missing(
     before = bench.everything()
     for hidden in ("_run/manifest.json", "_run/ledger/000000000002.jsonl"):
         # A listing still has it, or the records name it: only the object itself seems gone.
-        proxy.decide = lambda method, path, hidden=hidden: (  # type: ignore[misc]
+        proxy.decide = lambda method, path, hidden=hidden: (
             "missing" if method in ("GET", "HEAD") and path.endswith(hidden) else None
         )
         refused = predict(bench)

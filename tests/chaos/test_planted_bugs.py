@@ -13,8 +13,8 @@ import pytest
 from foretell.errors import StoreError
 from foretell.types import ChunkState
 from forks import ForkBench, ForkedProcess, Forks
+from racers import WAITING_MODEL, Racer
 from small_run import Fault, holds, predict, prepare, tree
-from test_races import WAITING_MODEL, Racer
 
 PLANTED = Path(__file__).with_name("planted")
 
