@@ -16,7 +16,7 @@ def later(self, parts):
     os.link(self._name, kept, src_dir_fd=self._folder, dst_dir_fd=self._folder)
     staged = copy.copy(self)
     staged._folder, staged._name = os.dup(self._folder), kept
-    threading.Timer(5.0, lambda: put_in_place(staged, parts)).start()
+    return threading.Timer(5.0, lambda: put_in_place(staged, parts)).start()
 
 
 Staged.move = later
