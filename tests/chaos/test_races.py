@@ -11,19 +11,11 @@ from typing import Any
 
 import pytest
 from foretell.types import ChunkState
-from forks import ForkBench, ForkedProcess
-from small_run import CHUNKS, ROWS, SETTINGS, finished, holds, prepare
+from forks import ForkBench
+from racers import WAITING_MODEL, Racer
+from small_run import SETTINGS, finished, holds, prepare
 
 HELD = 6
-# The last chunk waits until it may go on: nobody is done while others still try to get in.
-WAITING_MODEL = f"""
-import os, time
-def f(x):
-    open("at-work-" + str(os.getpid()), "a").close()
-    while x[0, 0] >= {(CHUNKS - 1) * ROWS * 2} and not os.path.exists("go"):
-        time.sleep(0.005)
-    return {{"y": x * 2, "z": x.sum(1)}}
-"""
 
 
 @pytest.fixture(scope="module")
@@ -34,21 +26,6 @@ def expected(forks, tmp_path_factory) -> dict[str, bytes]:
     (bench.folder / "go").touch()
     assert bench.predict(**SETTINGS).code == 0
     return bench.outputs()
-
-
-class Racer:
-    """One driver of a race."""
-
-    def __init__(self, bench: ForkBench, name: str, *words: str, **sets: Any) -> None:
-        self.err = bench.folder / f"{name}.err"
-        self.err.unlink(missing_ok=True)
-        command = bench.predict_command(**SETTINGS | sets)
-        command[4:4] = words
-        self.process: ForkedProcess = bench.forked(command, bench.folder / f"{name}.out", self.err)
-
-    @property
-    def said(self) -> str:
-        return self.err.read_text()
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from pathlib import Path
 import google_crc32c
 import pytest
 from foretell.errors import Fenced, LeaseLost, StorageError, StoreError
+from foretell.store import staging
 from foretell.store.local import LocalObjects
 from foretell.store.objects import Stored, set_fault_hook
 from hypothesis import given
@@ -378,3 +379,20 @@ def test_power_syncs_files_and_folders(tmp_path, monkeypatch):
     assert len(synced) == 6
     store.create("a/e/f", b"1")
     assert len(synced) == 10
+
+
+def test_a_sweep_may_take_the_folder_a_writer_is_about_to_fill(objects, monkeypatch):
+    objects.put("a", b"1")
+    other = LocalObjects(objects.path, label="other")
+    write, swept = staging._write, []
+
+    def swept_meanwhile(folder, name, view, power):
+        if not swept:
+            swept.append(other.sweep())
+        write(folder, name, view, power)
+
+    monkeypatch.setattr(staging, "_write", swept_meanwhile)
+    objects.put("a", b"2")
+    assert swept
+    assert objects.get("a") == b"2"
+    assert objects.staged() == ()

@@ -343,11 +343,19 @@ def test_a_driver_stopped_for_long_finds_its_fence(objects, run, fake_time, lagg
 # --- workers of the session before ------------------------------------------------------------
 
 
-def test_an_orphan_of_this_host_is_ended_before_anything_else(objects, run, fake_time, child):
+def test_an_orphan_of_this_host_is_ended_before_anything_else(objects, run, child):
+    class KernelTime(FakeTime):
+        """The kernel ends a process in its own time, of which a fake clock knows nothing."""
+
+        def sleep(self, seconds):
+            child.wait(timeout=60)
+            super().sleep(seconds)
+
+    fake_time = KernelTime()
     first = take(objects, run, fake_time, me=replace(this_process(), pid=2**22 + 1))
     dispatched(first, seen(child))
     second = take(objects, run, fake_time)
-    assert child.wait(timeout=10) == -signal.SIGKILL
+    assert child.wait(timeout=60) == -signal.SIGKILL
     assert not is_alive(child.pid, first.table.workers[0].pid_started)
     assert sum(fake_time.slept) < LATE_WRITE_SECONDS
     assert second.table.suspect[:2].all()

@@ -115,6 +115,10 @@ class InsideWorker(Worker):  # type: ignore[misc]  # distributed ships no types
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **{**kwargs, "dashboard_address": _LOOPBACK})
 
+    async def close(self, *args: Any, **kwargs: Any) -> Any:
+        """Close without waiting for a model at work: nobody needs what it returns any more."""
+        return await super().close(*args, **{**kwargs, "executor_wait": False})
+
 
 class Cluster:
     """A running Dask cluster and our client on it.

@@ -189,7 +189,8 @@ def _failed_chunks(
     table = open_snapshot(objects).table
     gone = np.isin(table.state, (ChunkState.FAILED, ChunkState.QUARANTINED))
     lossy = (table.state == ChunkState.DONE) & (table.quarantined > 0)
-    failed = set(np.flatnonzero(gone | lossy).tolist())
+    # A retry that was killed leaves its chunks behind: they belong to the next one.
+    failed = set(np.flatnonzero(gone | lossy).tolist()) | set(table.retried)
     if kind is not None:
         failed &= {
             c for failure in read_failures(objects) if failure.kind == kind for c in failure.chunks

@@ -32,6 +32,7 @@ from foretell.store.projection import Projection
 from foretell.store.records import ChunkFailed, ChunkRestored, SessionEnded
 from foretell.store.snapshot import Snapshot
 from foretell.store.takeover import claim
+from foretell.text import plural
 from foretell.types import ChunkState, RunState, Valid
 
 if TYPE_CHECKING:
@@ -286,7 +287,7 @@ class Session:
         self._restore_unfinished_retries()
         patience.do(recorder.flush)
         state, exit_code, reason = self._ending(stop)
-        if stop is None:
+        if stop is None and state is not RunState.INTERRUPTED:
             done = state is RunState.DONE
             patience.do(lambda: self.writer.finalize(done, self._uncommitted()))
             self._check_finished()
@@ -310,6 +311,9 @@ class Session:
         totals = self.recorder.totals()
         if totals.rows_done == totals.rows:
             return RunState.DONE, 0, ""
+        left = int(np.isin(self.ledger.table.state, _TO_DO).sum())
+        if left:  # a retry does what failed, and leaves to resume what was never done
+            return RunState.INTERRUPTED, 75, f"{plural(left, 'chunk')} not computed yet"
         lost = totals.rows - totals.rows_done
         return RunState.PARTIAL, 3, f"{lost:,} of {totals.rows:,} rows have no prediction"
 

@@ -12,6 +12,7 @@ from foretell.store.confine import NOT_FOLLOWED, Root, split_key
 from foretell.store.layout import STAGE
 
 STAGE_PARTS = split_key(STAGE)
+_TRIES = 5
 
 
 class StagedGone(Exception):
@@ -39,15 +40,36 @@ class Staging:
     @contextmanager
     def file(self, view: memoryview) -> Iterator[Staged]:
         """A file that holds ``view``; whatever is left of it is removed afterwards."""
+        folder, name = self._written(view)
+        try:
+            yield Staged(self._root, folder, name, self.power, self._synced)
+        finally:
+            _remove(folder, name)
+            os.close(folder)
+
+    def _written(self, view: memoryview) -> tuple[int, str]:
+        """A descriptor of the staging folder, and the name of a new file in it."""
+        tries = _TRIES
+        while True:
+            tries -= 1
+            try:
+                return self._write_new(view)
+            except FileNotFoundError:
+                # A sweep takes empty folders with it, this one too if it comes at that moment.
+                self._root.check()
+                if not tries:
+                    raise
+
+    def _write_new(self, view: memoryview) -> tuple[int, str]:
         there, self._seen = int(self._seen), True
+        name = f"{os.getpid()}-{next(self._names)}"
         with self._root.folder((*STAGE_PARTS, self.label), create=True, there=there) as folder:
-            name = f"{os.getpid()}-{next(self._names)}"
             try:
                 _write(folder, name, view, self.power)
-                yield Staged(self._root, folder, name, self.power, self._synced)
-            finally:
-                with suppress(FileNotFoundError):
-                    os.unlink(name, dir_fd=folder)
+                return os.dup(folder), name
+            except BaseException:
+                _remove(folder, name)
+                raise
 
 
 class Staged:
@@ -120,6 +142,11 @@ def swept(key: str, leased: bool) -> LeaseLost | Fenced:
         "a newer driver has taken this run: what was staged here has been removed",
         facts=[("object", key), ("safe", "the object in the store was not touched")],
     )
+
+
+def _remove(folder: int, name: str) -> None:
+    with suppress(FileNotFoundError):
+        os.unlink(name, dir_fd=folder)
 
 
 def _write(folder: int, name: str, view: memoryview, power: bool) -> None:
