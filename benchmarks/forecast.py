@@ -38,7 +38,7 @@ def measure(form, rounds, say):
     def once(settings, mine, widths):
         output = place.empty("forecast")
         words = command("plan", settings, output, "--json")
-        plan = json.loads(run(words).out)
+        plan = json.loads(run(words).out)["forecast"]
         low, high = plan["seconds_low"], plan["seconds_high"]
         true = _session_seconds(output, predict(settings, output))
         mine.append(low <= true <= high)

@@ -1,4 +1,8 @@
-"""dask.array.map_blocks into to_zarr, in threads: each block predicted in batches."""
+"""dask.array.map_blocks into to_zarr, in threads: each block predicted in batches.
+
+As it is usually written torch computes every batch with a thread per core, in as many dask threads:
+with ``--threads 1`` they do not fight.
+"""
 
 import dask
 import dask.array as da
@@ -8,8 +12,9 @@ from models.mlp import MLP
 
 from peers.clock import arguments, job
 
-given = arguments(threads=1)
-torch.set_num_threads(given.threads)
+given = arguments()
+if given.threads:
+    torch.set_num_threads(given.threads)
 model = MLP()
 model(np.zeros((given.batch, 64), np.float32))
 

@@ -211,7 +211,7 @@ class Engine:
             kill=not self.inside,
             say=recorder.say,
         )
-        limits.typical = lambda: recorder.rates.rates(0).chunk_p95
+        limits.typical = recorder.rates.slow_chunk
         driver = Driver(
             plan,
             work,

@@ -92,6 +92,8 @@ class Limits:
             self._mention_slow(stamp, elapsed)
 
     def _mention_slow(self, stamp: Stamp, elapsed: float) -> None:
+        if elapsed <= SLOW_AT_LEAST:
+            return
         typical = self.typical()
         limit = max(SLOW_AT_LEAST, 5 * typical if typical else 0.0)
         which = (stamp.chunk, stamp.attempt)

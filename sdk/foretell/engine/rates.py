@@ -39,6 +39,7 @@ class RateMeter:
         self._needed = max(3, 2 * workers)
         self._seed = seed
         self._recent: deque[_Finished] = deque(maxlen=_KEPT)
+        self._slowest: tuple[float, float | None] = (float("-inf"), None)
         self.count = 0
         self.rows = 0
 
@@ -47,6 +48,14 @@ class RateMeter:
         self._recent.append(_Finished(self._clock(), rows, stored, seconds))
         self.count += 1
         self.rows += rows
+
+    def slow_chunk(self) -> float | None:
+        """Seconds that 95 of 100 recent chunks took at most; looked up once a second at most."""
+        now = self._clock()
+        if self._recent and now - self._slowest[0] >= 1.0:
+            durations = sorted(item.seconds for item in self._recent)
+            self._slowest = now, _quantile(durations, 0.95)
+        return self._slowest[1]
 
     def rates(self, rows_left: int) -> Rates:
         """Rates now, and the range of seconds until ``rows_left`` rows are done."""
@@ -59,7 +68,7 @@ class RateMeter:
             rows_per_second=short[0],
             rows_per_second_10m=long[0],
             chunk_p50=durations[len(durations) // 2],
-            chunk_p95=durations[min(len(durations) - 1, int(len(durations) * 0.95))],
+            chunk_p95=_quantile(durations, 0.95),
             eta_low=low,
             eta_high=high,
             bytes_per_second=short[1],
@@ -101,3 +110,7 @@ class RateMeter:
             if seconds > 0 and rows:
                 rates.append(rows / seconds)
         return rates
+
+
+def _quantile(ordered: list[float], share: float) -> float:
+    return ordered[min(len(ordered) - 1, int(len(ordered) * share))]
