@@ -5,6 +5,7 @@ import os
 import shutil
 import threading
 from pathlib import Path
+from typing import Any
 
 import google_crc32c
 import pytest
@@ -384,7 +385,8 @@ def test_power_syncs_files_and_folders(tmp_path, monkeypatch):
 def test_a_sweep_may_take_the_folder_a_writer_is_about_to_fill(objects, monkeypatch):
     objects.put("a", b"1")
     other = LocalObjects(objects.path, label="other")
-    write, swept = staging._write, []
+    write = staging._write
+    swept: list[Any] = []
 
     def swept_meanwhile(folder, name, view, power):
         if not swept:
