@@ -4,6 +4,7 @@ from dataclasses import replace
 from unicodedata import category
 
 import pytest
+from foretell.cli.progress import words
 from foretell.cli.progress.choose import choose
 from foretell.cli.progress.lines import JsonProgress, QuietProgress
 from foretell.cli.progress.live import LiveProgress, bar, frame
@@ -78,6 +79,25 @@ def test_each_new_kind_of_failure_is_told_once(make_head):
         "new kind of failure: ValueError      sdk failures r.zarr",
         "new kind of failure: timeout      sdk failures r.zarr",
     ]
+
+
+def test_a_kind_of_failure_that_a_message_has_named_is_not_told_again(make_head):
+    said: list[str] = []
+    progress = PlainProgress(said.append, lambda level, text: said.append(text), "r.zarr", "w")
+    progress.head(at(make_head, 0, 0))
+    progress.note("WARN", "chunk 3: ValueError: bad row")
+    progress.head(at(make_head, 1, 1, failure_kinds={"ValueError": 1, "timeout": 1}))
+    assert said[2:] == [
+        "chunk 3: ValueError: bad row",
+        "new kind of failure: timeout      sdk failures r.zarr",
+    ]
+
+
+def test_kinds_are_counted_only_where_they_add_up(make_head):
+    after_retry = at(
+        make_head, 99, 100, failure_kinds={"ValueError": 2}, totals={"rows_quarantined": 1}
+    )
+    assert words.failed(after_retry) == "1 rows failed (ValueError)"
 
 
 def test_the_summary(make_head):

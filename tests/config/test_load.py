@@ -36,6 +36,19 @@ def test_a_job_file_with_the_origin_of_each_value(folder):
     assert job.deployer is None
 
 
+def test_a_suffix_that_promises_another_format_is_refused(folder):
+    folder.write("job.toml", JOB.replace("runs/tiles.zarr", "out.parquet"))
+    assert folder.load("job.toml").flat()["writer.kind"][0] == "parquet"
+    folder.write("job.toml", JOB.replace("runs/tiles.zarr", 'out.parquet"\nkind = "zarr'))
+    with pytest.raises(ConfigError) as caught:
+        folder.load("job.toml")
+    assert str(caught.value).splitlines() == [
+        "error[config]: writer.path: the name says parquet, writer.kind says zarr (job.toml:12)",
+        '  got   "out.parquet" (job.toml:11)',
+        "  try   --set writer.kind=parquet      or another name than out.parquet",
+    ]
+
+
 def test_precedence_from_highest_to_lowest(folder):
     folder.write("pyproject.toml", "[tool.foretell.schedule]\nworkers = 1\nretries = 1\n")
     folder.write("job.toml", JOB + "workers = 2\n")
@@ -163,5 +176,6 @@ def test_a_job_without_anything_says_the_three_ways_in(folder):
         "  writer.path       missing\n"
         "  try               --source …      or path in [source]\n"
         "                    --model …       or model in [predictor]\n"
-        "                    --output …      or path in [writer]"
+        "                    --output …      or path in [writer]\n"
+        "                    sdk init        writes a job that runs"
     )

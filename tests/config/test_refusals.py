@@ -40,6 +40,12 @@ def refused(folder, text, **options):
             "  known   source, predictor, deployer, writer, schedule",
         ),
         (
+            "Chunk = 4\n",
+            "error[config]: unknown key Chunk\n"
+            "  got   4 (job.toml:1)\n"
+            "  try   schedule.chunk      the nearest known name",
+        ),
+        (
             'source = "x.zarr"\n',
             'error[config]: source: expected a table [source]\n  got   "x.zarr" (job.toml:1)',
         ),

@@ -259,6 +259,8 @@ def f(x):
     run = bench.opened()
     assert (run.valid[:] == 1).all()
     assert run.status().state == "done"
+    (group,) = run.failures()
+    assert (group.count, group.standing, group.row_count, group.rows) == (1, 0, 0, ())
     after = bench.outputs()
     changed = {name for name in after if after[name] != before.get(name)}
     assert changed <= {"zarr.json", "y/c.4", "valid/c.4"}
@@ -288,6 +290,9 @@ def test_a_retry_that_fails_again_leaves_the_good_rows(bench):
     before = bench.outputs()
     assert bench.sdk("retry", str(bench.store)).code == 3
     assert bench.outputs() == before
+    (group,) = bench.opened().failures()
+    assert (group.count, group.standing, group.row_count) == (2, 1, 1)
+    assert [row.row for row in group.rows] == [300]
     bench.verified()
 
 

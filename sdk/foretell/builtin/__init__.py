@@ -14,7 +14,7 @@ def register_sources() -> list[Entry]:
     sources = f"{_HERE}.sources"
     return [
         Entry("zarr", "An array of a Zarr store, rows on axis 0", f"{sources}.zarr:ZarrSource"),
-        Entry("npy", "A .npy file, memory-mapped", f"{sources}.npy:NpySource"),
+        Entry("npy", "A .npy file, read by range", f"{sources}.npy:NpySource"),
         Entry("npz", "An array of an .npz archive", f"{sources}.npy:NpySource"),
         Entry("jsonl", "JSON lines, one record each", f"{sources}.jsonl:JsonlSource"),
         Entry("parquet", "Parquet files, read by columns", f"{sources}.parquet:ParquetSource"),

@@ -89,6 +89,7 @@ _FAILURE = record(
     message=TEXT,
     count=INTEGER,
     chunks=array(INTEGER),
+    standing=INTEGER,
     row_count=INTEGER,
     rows=array(record(row=INTEGER, kind=TEXT, message=TEXT, locator=TEXT)),
     first=NUMBER,

@@ -72,7 +72,8 @@ class Assembly:
 
     def _unknown_section(self, name: str) -> None:
         got, origin = place((name,), self.given)
-        near = nearest(name, (*SECTIONS, "version"))
+        inner = nearest(name, ScheduleOptions.model_fields)
+        near = nearest(name, (*SECTIONS, "version")) or (inner and f"schedule.{inner}")
         known = () if near else SECTIONS
         message = "unknown key" if (name,) in self.given else "unknown section"
         self.problems.append(Problem(name, message, got, origin, nearest=near, known=known))
@@ -92,6 +93,8 @@ class Assembly:
         elif not self._has("writer", "kind"):
             path = str(self.given[("writer", "path")].value)
             self._set_kind("writer", infer.writer_kind(path), "inferred from writer.path")
+        else:
+            self._check_writer()
         if self._given("deployer") and not self._has("deployer", "kind"):
             self._infer_deployer()
 
@@ -113,6 +116,17 @@ class Assembly:
         tries = (("--set source.kind=…", "sdk plugins lists the kinds"),)
         self.problems.append(Problem("source.kind", message, got, origin, tries=tries))
 
+    def _check_writer(self) -> None:
+        """A suffix that promises one format, and a kind that writes another: which is meant?"""
+        kind, path = self.given[("writer", "kind")], str(self.given[("writer", "path")].value)
+        named = infer.named_writer(path)
+        if named is None or kind.value == named or kind.value not in infer.FILE_WRITERS:
+            return
+        got, origin = place(("writer", "path"), self.given)
+        message = f"the name says {named}, writer.kind says {kind.value} ({kind.origin})"
+        tries = ((f"--set writer.kind={named}", f"or another name than {Path(path).name}"),)
+        self.problems.append(Problem("writer.path", message, got, origin, tries=tries))
+
     def _infer_deployer(self) -> None:
         predictor = self.given.get(("predictor", "kind"))
         if predictor is None or self.default_deployer is None:
@@ -125,8 +139,10 @@ class Assembly:
 
     def _missing(self, section: str, name: str) -> None:
         option = _WAY_IN[section]
-        tries = ((f"{option} …", f"or {name} in [{section}]"),)
-        self.problems.append(Problem(f"{section}.{name}", "missing", tries=tries))
+        tries = [(f"{option} …", f"or {name} in [{section}]")]
+        if section == "writer" and not any(self._given(other) for other in _WAY_IN):
+            tries.append(("sdk init", "writes a job that runs"))
+        self.problems.append(Problem(f"{section}.{name}", "missing", tries=tuple(tries)))
 
     def _has(self, *key: str) -> bool:
         return key in self.given

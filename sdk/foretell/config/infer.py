@@ -14,7 +14,8 @@ _SOURCES = {
     ".parquet": "parquet",
     ".pq": "parquet",
 }
-_WRITERS = {".parquet": "parquet", ".jsonl": "jsonl", ".ndjson": "jsonl"}
+_WRITERS = {".zarr": "zarr", ".parquet": "parquet", ".jsonl": "jsonl", ".ndjson": "jsonl"}
+FILE_WRITERS = frozenset(_WRITERS.values())
 _ZARR_FILES = ("zarr.json", ".zarray", ".zgroup", ".zmetadata")
 
 DEFAULT_PREDICTOR = "callable"
@@ -41,7 +42,12 @@ def _folder_kind(folder: Path) -> str | None:
 
 def writer_kind(path: str) -> str:
     """The kind of writer for the output ``path``: by suffix, zarr otherwise."""
-    return _WRITERS.get(_suffix(path), "zarr")
+    return named_writer(path) or "zarr"
+
+
+def named_writer(path: str) -> str | None:
+    """The kind of writer the suffix of ``path`` promises, if it promises one."""
+    return _WRITERS.get(_suffix(path))
 
 
 def _suffix(path: str) -> str:

@@ -149,7 +149,9 @@ class Cluster:
         try:
             self._cluster = _start(schedule, self.kind, threads)
             address = self._cluster if self._cluster is not None else schedule.cluster
-            self._client = Client(address, set_as_default=False, timeout=30, name="foretell")
+            # A scheduler that is there answers at once; our own is still starting.
+            patience = 10 if self._cluster is None else 30
+            self._client = Client(address, set_as_default=False, timeout=patience, name="foretell")
         except (OSError, TimeoutError, ValueError, TypeError, RuntimeError) as error:
             self.close()
             raise LoadError(

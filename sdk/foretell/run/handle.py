@@ -53,7 +53,8 @@ class Run(RunReader):
 
     def failures(self) -> list[FailureGroup]:
         """What failed, grouped by cause, the most frequent first."""
-        return group_failures(read_failures(self.objects))
+        self.snapshot.refresh()
+        return group_failures(read_failures(self.objects), self.snapshot.table)
 
     def each_failure(self) -> list[Failure]:
         """Every stored failure record, oldest first."""

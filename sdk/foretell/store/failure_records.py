@@ -13,7 +13,8 @@ from foretell.store.columns import pack_ids, unpack_ids
 from foretell.store.layout import FAILURES, number_of, numbered_key
 from foretell.store.objects import ObjectStore
 from foretell.store.sealed import Broken, dumps, seal, unseal
-from foretell.types import RowError
+from foretell.store.table import ChunkTable
+from foretell.types import ChunkState, RowError
 
 FORMAT = "foretell-failures"
 VERSION = 1
@@ -64,8 +65,9 @@ class FailureGroup:
 
     Attributes:
         example: The first of them, in full.
-        count: How many.
-        row_count: Rows they made unusable.
+        count: How many, those included that a later attempt made good.
+        standing: How many of them no later attempt made good.
+        row_count: Rows that have no prediction because of those.
         rows: Those of them that are named, in order.
         chunks: Where, ascending.
         first, last: When.
@@ -73,6 +75,7 @@ class FailureGroup:
 
     example: Failure
     count: int
+    standing: int
     row_count: int
     rows: tuple[RowError, ...]
     chunks: tuple[int, ...]
@@ -101,12 +104,20 @@ def find_failure(objects: ObjectStore, number: int) -> Failure | None:
     return next(found, None)
 
 
-def group_failures(failures: Iterable[Failure]) -> list[FailureGroup]:
-    """Failures by cause, the most frequent first."""
+def group_failures(
+    failures: Iterable[Failure], table: ChunkTable | None = None
+) -> list[FailureGroup]:
+    """Failures by cause, the most frequent first.
+
+    Args:
+        failures: Of one run.
+        table: Where its chunks stand: failures that a later attempt made good are told apart by
+            it. Without it all of them stand.
+    """
     by_cause: dict[str, list[Failure]] = {}
     for failure in failures:
         by_cause.setdefault(failure.cause, []).append(failure)
-    groups = [_group(found) for found in by_cause.values()]
+    groups = [_group(found, table) for found in by_cause.values()]
     return sorted(groups, key=lambda group: (-group.count, group.first))
 
 
@@ -144,16 +155,30 @@ def read_failure_segment(objects: ObjectStore, number: int) -> list[Failure]:
         ) from error
 
 
-def _group(found: list[Failure]) -> FailureGroup:
+def _group(found: list[Failure], table: ChunkTable | None) -> FailureGroup:
+    standing = [failure for failure in found if table is None or _stands(failure, table)]
     return FailureGroup(
         example=next((failure for failure in found if not failure.like), found[0]),
         count=sum(failure.count for failure in found),
-        row_count=sum(failure.row_count for failure in found),
-        rows=tuple(row for failure in found for row in failure.rows),
+        standing=sum(failure.count for failure in standing),
+        row_count=sum(failure.row_count for failure in standing),
+        rows=tuple(row for failure in standing for row in failure.rows),
         chunks=tuple(sorted({chunk for failure in found for chunk in failure.chunks})),
         first=min(failure.time for failure in found),
         last=max(failure.time for failure in found),
     )
+
+
+def _stands(failure: Failure, table: ChunkTable) -> bool:
+    """Whether no later attempt of its chunks took the place of the one that failed so."""
+    if not failure.chunks:
+        return True
+    ids = np.array(failure.chunks, dtype=np.int64)
+    stands = np.isin(table.state[ids], (ChunkState.FAILED, ChunkState.QUARANTINED))
+    stands |= (table.state[ids] == ChunkState.DONE) & (table.quarantined[ids] > 0)
+    if failure.attempt:
+        stands &= table.attempt[ids] == failure.attempt
+    return bool(stands.any())
 
 
 def _to_json(failure: Failure) -> dict[str, object]:

@@ -127,7 +127,8 @@ class Injector:
 
     def _happen(self, do: str) -> None:
         if do in _SIGNALS:
-            os.kill(os.getpid(), _SIGNALS[do])
+            # To this very thread: another would take a stop later, and this one go on till then.
+            signal.pthread_kill(threading.get_ident(), _SIGNALS[do])
         elif do == "pause":
             while not os.path.exists(self._mark + ".go"):
                 time.sleep(_PAUSE_POLL)

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -116,5 +117,7 @@ def _tell(session: Session, job: Path, store: Path, first: int) -> None:
         ("look at it", f"sdk show {store}"),
         ("watch it", f"{watch_command(str(store))}      while sdk predict {job} runs"),
     ]
+    if find_spec("xarray") is None:
+        facts.insert(3, ("", "after pip install xarray"))
     for line in table(facts):
         out(line)

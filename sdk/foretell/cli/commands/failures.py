@@ -28,13 +28,13 @@ def command(session: Session, run: str, kind: str | None, tracebacks: bool) -> i
     from foretell.cli.parts import locate, open_store
     from foretell.redact import redact_url
     from foretell.store.failure_records import group_failures, read_failures
-    from foretell.store.manifest import read_manifest
+    from foretell.store.snapshot import open_snapshot
 
     objects = open_store(run)
-    read_manifest(objects)
+    table = open_snapshot(objects).table
     groups = [
         group
-        for group in group_failures(read_failures(objects))
+        for group in group_failures(read_failures(objects), table)
         if kind is None or group.example.kind == kind
     ]
     url = redact_url(locate(run))
@@ -58,10 +58,11 @@ def _show(groups: Sequence[FailureGroup], url: str, tracebacks: bool) -> None:
         facts = [
             ("chunks", ranges(group.chunks)),
             ("rows", f"{group.row_count:,} without a prediction" if group.row_count else ""),
+            ("now", "" if group.standing else "made good: later attempts took their place"),
             *_rows(group),
             ("at", example.frame),
             ("last", f"{clock(group.last)}, attempt {example.attempt}, {_worker(example.worker)}"),
-            ("try", f"sdk retry {url} --kind {example.kind}"),
+            ("try", f"sdk retry {url} --kind {example.kind}" if group.standing else ""),
         ]
         for line in table(((label, text) for label, text in facts if text), indent="  "):
             out(line)
@@ -103,6 +104,7 @@ def _document(group: FailureGroup) -> dict[str, Any]:
         "kind": example.kind,
         "message": example.message,
         "count": group.count,
+        "standing": group.standing,
         "chunks": list(group.chunks),
         "row_count": group.row_count,
         "rows": [

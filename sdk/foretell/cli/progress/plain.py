@@ -119,6 +119,8 @@ class PlainProgress:
         for kind in head.failure_kinds:
             if kind not in self._seen_kinds:
                 self._seen_kinds.add(kind)
+                if any(f"{kind}: " in told for told in self._told):
+                    continue  # a message has said it, and better
                 self._line(f"new kind of failure: {kind}      sdk failures {self._url}")
 
     def _line(self, text: str, reserved: bool = False) -> None:

@@ -45,11 +45,18 @@ def eta(rates: Rates) -> str:
 
 
 def failed(head: Head) -> str:
-    """``7 rows failed (CUDA out of memory 5, TypeError 2)``; empty when none did."""
+    """``7 rows failed (CUDA out of memory 5, TypeError 2)``; empty when none did.
+
+    The figures by kind are of every attempt so far. Where they are more than the rows that still
+    have no prediction, only the kinds are named.
+    """
     count = head.totals.rows_quarantined + head.totals.rows_failed
     if not count:
         return ""
-    kinds = ", ".join(f"{kind} {number:,}" for kind, number in head.failure_kinds.items())
+    exact = sum(head.failure_kinds.values()) <= count
+    kinds = ", ".join(
+        f"{kind} {number:,}" if exact else kind for kind, number in head.failure_kinds.items()
+    )
     text = f"{count:,} {head.unit} failed"
     return f"{text} ({kinds})" if kinds else text
 
