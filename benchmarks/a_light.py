@@ -23,7 +23,8 @@ PEERS = {
         None,
     ),
     "Daft": ("daft_frame", "daft", "parquet", 3.0),
-    "Lightning, torch.save": ("lightning_predict", "lightning", "zarr", 5.0),
+    "Lightning, rows, torch.save": ("lightning_predict --rows", "lightning", "zarr", 5.0),
+    "Lightning, whole batches, torch.save": ("lightning_predict", "lightning", "zarr", None),
     "Ray Data": ("ray_data", "ray", "parquet", 10.0),
 }
 """Module and further arguments, package, source, and the ratio that is aimed at, if any."""

@@ -14,6 +14,7 @@ def arguments(**defaults):
     parser.add_argument("--source", required=True)
     parser.add_argument("--output", required=True)
     parser.add_argument("--batch", type=int, default=defaults.get("batch", 4096))
+    parser.add_argument("--rows", action="store_true")
     parser.add_argument("--threads", type=int, default=defaults.get("threads", 0))
     return parser.parse_args()
 

@@ -1,4 +1,7 @@
-"""Lightning's Trainer.predict with a writer callback that saves every batch with torch.save."""
+"""Lightning's Trainer.predict with a writer callback that saves every batch with torch.save.
+
+With ``--rows`` the loader makes its batches of single rows, as loaders do unless told otherwise.
+"""
 
 import logging
 import os
@@ -44,6 +47,19 @@ class Blocks(torch.utils.data.IterableDataset):
             yield from block.split(self.size)
 
 
+class Rows(torch.utils.data.Dataset):
+    """Rows, one by one."""
+
+    def __init__(self, rows):
+        self.rows = rows
+
+    def __len__(self):
+        return len(self.rows)
+
+    def __getitem__(self, index):
+        return self.rows[index]
+
+
 class Writer(BasePredictionWriter):
     """One file a batch."""
 
@@ -66,6 +82,15 @@ trainer = lightning.Trainer(
     enable_model_summary=False,
     callbacks=[Writer("batch")],
 )
-loader = torch.utils.data.DataLoader(Blocks(given.source, given.batch), batch_size=None)
+
+
+def loader():
+    """Batches of rows."""
+    if not given.rows:
+        return torch.utils.data.DataLoader(Blocks(given.source, given.batch), batch_size=None)
+    rows = torch.from_numpy(zarr.open_array(given.source, mode="r")[:])
+    return torch.utils.data.DataLoader(Rows(rows), batch_size=given.batch)
+
+
 with job():
-    trainer.predict(module, loader, return_predictions=False)
+    trainer.predict(module, loader(), return_predictions=False)

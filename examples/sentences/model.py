@@ -25,7 +25,7 @@ class MiniLM:
 
     Args:
         checkpoint: Folder of a BERT-like model; the packaged MiniLM by default.
-        bf16: Whether matrix products are computed in bfloat16: about four times as fast on many
+        bf16: Whether matrix products are computed in bfloat16: faster on
             CPUs, with embeddings that agree to two or three digits.
     """
 

@@ -15,6 +15,7 @@ from foretell.cli.reports import store_report
 from foretell.cli.session import Session
 from foretell.config.job import Job
 from foretell.errors import ForetellError
+from foretell.heap import keep_freed_memory
 from foretell.redact import redact_url
 from foretell.store.head import Head
 from foretell.store.recent import remember_run
@@ -51,6 +52,8 @@ def drive(session: Session, url: str, start: Callable[[Sink], Any], job: Job | N
         start: Called with a progress sink; returns the outcome.
         job: The job, to say where a setting came from when it makes trouble.
     """
+    # Without worker processes the batches are computed here.
+    keep_freed_memory(len(os.sched_getaffinity(0)))
     sink = choose(session, url)
     try:
         outcome = start(_Remembering(sink, url))

@@ -22,11 +22,15 @@ from foretell.config.schedule import ScheduleOptions
 from foretell.engine import tasks
 from foretell.engine.messages import WorkerJob
 from foretell.errors import LoadError
+from foretell.heap import heap_environment
 from foretell.paths import cache_dir
 from foretell.types import GroupInfo
 
 _SETTINGS: dict[str, Any] = {
     "distributed.admin.large-graph-warning-threshold": "1GB",
+    # Dask's own logs hold on to tasks, and with them to every chunk that was in one.
+    "distributed.admin.low-level-log-length": 32,
+    "distributed.diagnostics.computations.max-history": 1,
     # A cluster gives a nanny up for good when its worker is not back after 15 s, which a busy
     # machine needs to start a process.
     "distributed.deploy.lost-worker-timeout": "1000 days",
@@ -365,20 +369,12 @@ def start_class(schedule: ScheduleOptions) -> Any:
 
 
 def _environment(threads: int, cpu_threads: int) -> dict[str, Any]:
-    """What spawned workers find in their environment before any library is loaded.
-
-    Settings of glibc's malloc: the buffers of a batch are freed and taken again in place, because
-    4 MB that went back to the kernel cost a thousand page faults when they are wanted next, in all
-    a third of the CPU of a light model. 32 MiB is the largest that an arena can hold. With an arena
-    for every thread the same buffers would lie in many places: one for each slot will do.
-    """
+    """What spawned workers find in their environment before any library is loaded."""
     names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
     return {
         "distributed.nanny.pre-spawn-environ": {
             "DASK_LOGGING__DISTRIBUTED": "critical",
-            "MALLOC_ARENA_MAX": max(2, threads - 2),
-            "MALLOC_MMAP_THRESHOLD_": 32 * 2**20,
-            "MALLOC_TRIM_THRESHOLD_": 64 * 2**20,
+            **heap_environment(threads - 2),
             **dict.fromkeys(names, cpu_threads),
         }
     }

@@ -20,6 +20,9 @@ from foretell.types import ChunkState
 TASK_SECONDS = 1.0
 """Work a task aims at, so that Dask's 3 ms a task stay a small share."""
 
+TASKS_PER_SECOND = 100
+"""Tasks that all workers together aim at: one scheduler manages some 350 a second."""
+
 LEAST_SECONDS = 0.05
 """Work a task has even when little is left to share out."""
 
@@ -122,12 +125,12 @@ class Dispatcher:
     def _task_size(self) -> int:
         if self._pace is None or self._crew.job.batch_size == 0:
             return 1
-        seats = max(1, len(self._crew.seats)) * self._settings.in_hand
+        seats = max(1, len(self._crew.seats))
         if any(len(seat.members) > 1 for seat in self._crew.seats):
             return 1
         least = max(1, int(LEAST_SECONDS / self._pace))
-        fair = max(least, self._work.waiting // (2 * seats))
-        by_time = int(TASK_SECONDS / self._pace)
+        fair = max(least, self._work.waiting // (2 * seats * self._settings.in_hand))
+        by_time = int(max(TASK_SECONDS, seats / TASKS_PER_SECOND) / self._pace)
         return max(1, min(by_time, fair, MOST_CHUNKS))
 
     def _attempt(self, seat: Seat, chunks: list[int], *, alone: bool) -> Attempt:
