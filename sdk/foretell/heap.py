@@ -46,5 +46,5 @@ def keep_freed_memory(arenas: int) -> bool:
             (_M_TRIM_THRESHOLD, FREE_KEPT),
             (_M_ARENA_MAX, max(2, arenas)),
         )
-        return sum(libc.mallopt(name, value) for name, value in wanted) == len(wanted)
+        return bool(sum(libc.mallopt(*setting) for setting in wanted) == len(wanted))
     return False
