@@ -47,6 +47,7 @@ class Limits:
     _sampled: float = 0.0
     _slow: set[tuple[int, int]] = field(default_factory=set)
     _peaks: dict[str, int] = field(default_factory=dict)
+    _deployments: dict[str, Any] = field(default_factory=dict)
 
     def check(self) -> None:
         """Look at every worker, a few times a second at most."""
@@ -66,6 +67,7 @@ class Limits:
                 self._memory(member, stamps, sampling)
             elif sampling:
                 self.cluster.call_nanny(member.address, "board", read_elapsed, member.info.board)
+            if sampling:
                 self.cluster.sample(member.address, self.crew.job.run)
 
     def board_read(self, answer: Answered) -> None:
@@ -75,10 +77,14 @@ class Limits:
             self._time(member, answer.result, None)
 
     def sampled(self, answer: Answered) -> None:
-        """Figures of a worker of another host."""
-        if isinstance(answer.result, dict):
+        """Figures a worker gave of itself: its deployment's, and on another host its memory's."""
+        member = self.crew.member(answer.address)
+        if not isinstance(answer.result, dict) or member is None or member.info is None:
+            return
+        self._deployments[answer.address] = answer.result["deployment"]
+        if member.info.host != self.host or answer.address not in self.samples:
             self._keep(answer.address, answer.result["rss"], answer.result["cpu_seconds"], [])
-            self.samples[answer.address]["deployment"] = answer.result["deployment"]
+        self.samples[answer.address]["deployment"] = answer.result["deployment"]
 
     def _time(self, member: Member, stamps: list[Stamp], now: float | None) -> None:
         for stamp in stamps:
@@ -141,7 +147,7 @@ class Limits:
             "cpu_seconds": cpu,
             "cpu": share,
             "chunks": [[s.chunk, s.attempt, s.phase.name.lower()] for s in stamps if s.chunk >= 0],
-            "deployment": before.get("deployment", {}),
+            "deployment": self._deployments.get(address, {}),
         }
 
     def end(self, member: Member, why: str) -> None:

@@ -1,0 +1,63 @@
+"""``[deployer]`` with ``kind = "jax"``."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from foretell.abc.options import DeployerOptions
+from foretell.config.schedule import Size
+from pydantic import Field, model_validator
+
+RuleEntry = tuple[list[str], list[str | list[str]]]
+"""``[["mlp", "up_proj"], ["", "mp"]]``: expressions, then an axis for each dimension."""
+
+
+class JaxDeployerOptions(DeployerOptions):
+    """``[deployer]`` with ``kind = "jax"``."""
+
+    kind: str = Field(default="jax", description="jax")
+    mesh: dict[str, Annotated[int, Field(gt=0)]] | None = Field(
+        default=None,
+        description="Axes of the mesh, { dp = 4, mp = 2 }: rows over dp, the model over the "
+        "others. Without dp, rows take the devices that are left.",
+    )
+    n_model_shards: int | None = Field(
+        default=None, gt=0, description="Model shards, instead of mesh; rows take the rest."
+    )
+    rules: Literal["auto", "replicated"] | tuple[RuleEntry, ...] = Field(
+        default="auto",
+        description='Sharding rules, [[["up_proj", "kernel"], ["", "mp"]], …]; auto makes them '
+        "from names and shapes, replicated splits nothing.",
+    )
+    precision: Literal["fp32", "bf16", "fp16"] | None = Field(
+        default=None,
+        description="What float parameters and inputs are cast to; outputs then are float32.",
+    )
+    processes: int = Field(default=1, ge=1, description="Worker processes that form one mesh.")
+    simulated_devices: int | None = Field(
+        default=None, ge=1, description="CPU devices that each process pretends to have."
+    )
+    platform: str | None = Field(
+        default=None, description="cpu, cuda, rocm or tpu; what JAX finds by default."
+    )
+    buckets: tuple[Annotated[int, Field(gt=0)], ...] | None = Field(
+        default=None,
+        description="Batch sizes that programs are compiled for, the batch size among them; "
+        "that size and its halves by default.",
+    )
+    donate: bool = Field(
+        default=True, description="Whether programs may reuse the memory of their inputs."
+    )
+    compilation_cache: bool = Field(
+        default=True, description="Whether compiled programs are kept for the next start."
+    )
+    device_memory: Size | None = Field(
+        default=None, description="Memory of one device, for the check that parameters fit."
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_way(cls, data: Any) -> Any:
+        if isinstance(data, dict) and data.get("mesh") and data.get("n_model_shards"):
+            raise ValueError("give mesh or n_model_shards, not both")
+        return data
