@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal, Self
 
 from foretell.abc.options import DeployerOptions
 from foretell.config.schedule import Size
@@ -55,9 +55,8 @@ class JaxDeployerOptions(DeployerOptions):
         default=None, description="Memory of one device, for the check that parameters fit."
     )
 
-    @model_validator(mode="before")
-    @classmethod
-    def _one_way(cls, data: Any) -> Any:
-        if isinstance(data, dict) and data.get("mesh") and data.get("n_model_shards"):
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if self.mesh is not None and self.n_model_shards is not None:
             raise ValueError("give mesh or n_model_shards, not both")
-        return data
+        return self
