@@ -205,7 +205,7 @@ class Deployer:
 
     def run_model_step(self, step_fn: Callable[..., Any], input_args: Iterable[Any]) -> Any:
         """Call ``step_fn(*input_args)`` with the mesh in force."""
-        with self._mesh:
+        with jax.set_mesh(self._mesh):
             return step_fn(*input_args)
 
     def gen_rng(self) -> Any:
