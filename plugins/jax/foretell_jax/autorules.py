@@ -45,7 +45,7 @@ def automatic_rules(
         Rules, each naming its key literally, the longer keys first; one of the whole path goes
         before them for a parameter that a rule of another key would take first.
     """
-    wanted = {path: REPLICATED for path in shapes}
+    wanted = dict.fromkeys(shapes, REPLICATED)
     rules: list[Rule] = []
     previous: int | None = None
     for key, paths in sorted(_by_key(shapes).items()):

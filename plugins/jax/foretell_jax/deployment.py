@@ -95,9 +95,7 @@ class JaxDeployment(Deployment):
         size = bucket_for(batch.size, self._sizes)
         inputs, keys, rows, mask = batch.inputs, batch.keys, batch.rows, batch.mask
         if size > batch.size:
-            inputs, keys, rows, mask = (
-                padded(part, size) for part in (inputs, keys, rows, mask)
-            )
+            inputs, keys, rows, mask = (padded(part, size) for part in (inputs, keys, rows, mask))
             mask[batch.size :] = False
         with self._lock:
             # All devices must meet the programs of all threads in one order.

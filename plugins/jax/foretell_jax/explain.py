@@ -115,7 +115,7 @@ def explain_sharding(
 def table(parameters: Sequence[Placed], axes: Mapping[str, int]) -> list[str]:
     """The parameters as aligned lines, the sum last."""
     head = ("parameter", "shape", "dtype", "rule", "spec", "bytes per device")
-    rows = [head]
+    rows: list[tuple[str, ...]] = [head]
     for record in (parameter.record() for parameter in parameters):
         *texts, held = record.values()
         rows.append((*map(str, texts), f"{held:,}"))

@@ -16,7 +16,8 @@ _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_O
 def is_flax(model: object) -> bool:
     """Whether something is a flax module, told without importing flax."""
     return any(
-        cls.__name__ == "Module" and cls.__module__.startswith("flax.") for cls in type(model).__mro__
+        cls.__name__ == "Module" and cls.__module__.startswith("flax.")
+        for cls in type(model).__mro__
     )
 
 
@@ -49,7 +50,8 @@ def _function_call(function: Callable[..., Any], name: str) -> Call:
     required = [
         p
         for p in parameters
-        if p.name != "mask" and p.kind in (*_POSITIONAL, inspect.Parameter.KEYWORD_ONLY)
+        if p.name != "mask"
+        and p.kind in (*_POSITIONAL, inspect.Parameter.KEYWORD_ONLY)
         and p.default is inspect.Parameter.empty
     ]
     names = [p.name for p in required]
@@ -57,10 +59,10 @@ def _function_call(function: Callable[..., Any], name: str) -> Call:
         (lambda mask: {"mask": mask}) if wants_mask else (lambda mask: {})
     )
     if set(names) == {"rng", "params", "batch"}:
-        return lambda rng, params, batch, mask: function(
-            rng=rng, params=params, batch=batch, **extra(mask)
-        ) if all(p.kind is not inspect.Parameter.POSITIONAL_ONLY for p in required) else function(
-            rng, params, batch, **extra(mask)
+        return lambda rng, params, batch, mask: (
+            function(rng=rng, params=params, batch=batch, **extra(mask))
+            if all(p.kind is not inspect.Parameter.POSITIONAL_ONLY for p in required)
+            else function(rng, params, batch, **extra(mask))
         )
     if set(names) == {"params", "batch"} and all(
         p.kind is not inspect.Parameter.POSITIONAL_ONLY for p in required
@@ -103,13 +105,13 @@ def _linen_call(module: Any) -> Call:
 def _nnx_call(module: Any) -> Call:
     from flax import nnx
 
-    graph, state = nnx.split(module)
+    graph, state, rest = nnx.split(module, nnx.Param, ...)
     takes = set(inspect.signature(type(module).__call__).parameters)
 
     def call(rng: Any, params: Any, batch: Any, mask: Any) -> Any:
         filled = nnx.clone(state)
         nnx.replace_by_pure_dict(filled, params)
-        merged = nnx.merge(graph, filled)
+        merged = nnx.merge(graph, filled, rest)
         if isinstance(batch, Mapping) and set(batch) <= takes:
             return merged(**batch)
         return merged(batch)
@@ -123,4 +125,4 @@ def own_parameters(model: Any) -> Any:
         return None
     from flax import nnx
 
-    return nnx.to_pure_dict(nnx.split(model)[1])
+    return nnx.to_pure_dict(nnx.split(model, nnx.Param, ...)[1])

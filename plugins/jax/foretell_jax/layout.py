@@ -50,9 +50,7 @@ def _is_tuple_of_rules(rules: Any) -> bool:
     )
 
 
-def _sub_models(
-    params: Any, rules: Any, mesh: Mapping[str, int]
-) -> list[tuple[Rule | None, Spec]]:
+def _sub_models(params: Any, rules: Any, mesh: Mapping[str, int]) -> list[tuple[Rule | None, Spec]]:
     named = dict(rules) if isinstance(rules, Mapping) else dict(enumerate(rules))
     there = dict(params) if isinstance(params, Mapping) else dict(enumerate(params))
     if named.keys() != there.keys():
@@ -67,7 +65,7 @@ def _sub_models(
     # The order of a mapping's leaves is the tree's business: ask it, do not guess.
     found = {key: lay_out(there[key], named[key], mesh) for key in there}
     order = jax.tree.structure(
-        {key: 0 for key in there} if isinstance(params, Mapping) else tuple(there)
+        dict.fromkeys(there, 0) if isinstance(params, Mapping) else tuple(there)
     )
     keys = jax.tree.unflatten(order, range(order.num_leaves))
     ranks = keys.items() if isinstance(keys, Mapping) else enumerate(keys)

@@ -43,8 +43,9 @@ def check_fit(parameters: Sequence[Placed], limit: int | None, devices: int) -> 
             ("got", f"{size(needed)} under these rules"),
             (
                 "largest",
-                "\n".join(f"{'/'.join(p.path)} {p.shape}: {size(p.bytes_per_device)}"
-                          for p in largest),
+                "\n".join(
+                    f"{'/'.join(p.path)} {p.shape}: {size(p.bytes_per_device)}" for p in largest
+                ),
             ),
         ],
         tries=[

@@ -1,15 +1,35 @@
-"""``[deployer]`` with ``kind = "jax"``."""
+"""Settings: ``[predictor]`` and ``[deployer]`` with ``kind = "jax"``."""
 
 from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from foretell.abc.options import DeployerOptions
+from foretell.abc.options import IMPORT, DeployerOptions, PredictorOptions
 from foretell.config.schedule import Size
 from pydantic import Field, model_validator
 
 RuleEntry = tuple[list[str], list[str | list[str]]]
 """``[["mlp", "up_proj"], ["", "mp"]]``: expressions, then an axis for each dimension."""
+
+
+class JaxOptions(PredictorOptions):
+    """``[predictor]`` with ``kind = "jax"``."""
+
+    kind: str = Field(default="jax", description="jax")
+    params: str | None = Field(
+        default=None,
+        description="Import string of a function that gives the parameters, where no checkpoint "
+        "does. With a parameter called rng it is traced as an initialiser.",
+        json_schema_extra=IMPORT,
+    )
+    format: Literal["auto", "safetensors", "orbax", "msgpack"] = Field(
+        default="auto", description="Format of the checkpoint; auto goes by its name."
+    )
+    factory: bool = Field(
+        default=False,
+        description="Whether model is a function that returns the pred_fn or module, called once "
+        "per worker with options.",
+    )
 
 
 class JaxDeployerOptions(DeployerOptions):

@@ -7,43 +7,22 @@ import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from foretell.abc.options import IMPORT, PredictorOptions
 from foretell.abc.predictor import Predictor
 from foretell.digest import hash_file, hash_json, hash_object, hash_path
 from foretell.errors import ConfigError, LoadError
 from foretell.imports import load_object, module_file
 from foretell.rows import to_outputs
 from foretell.types import Batch, Examples
-from pydantic import Field
 
 from foretell_jax.needs import need
+from foretell_jax.options import JaxOptions
 
 if TYPE_CHECKING:
     from foretell_jax.parameters import Parameters
 
 _PARTS = ("model", "params", "collate", "postprocess")
-
-
-class JaxOptions(PredictorOptions):
-    """``[predictor]`` with ``kind = "jax"``."""
-
-    kind: str = Field(default="jax", description="jax")
-    params: str | None = Field(
-        default=None,
-        description="Import string of a function that gives the parameters, where no checkpoint "
-        "does. With a parameter called rng it is traced as an initialiser.",
-        json_schema_extra=IMPORT,
-    )
-    format: Literal["auto", "safetensors", "orbax", "msgpack"] = Field(
-        default="auto", description="Format of the checkpoint; auto goes by its name."
-    )
-    factory: bool = Field(
-        default=False,
-        description="Whether model is a function that returns the pred_fn or module, called once "
-        "per worker with options.",
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,9 +222,7 @@ class JaxPredictor(Predictor):
                 if file is not None:
                     parts[f"{name}.source"] = hash_file(file)
             elif live is not None:
-                parts[name] = (
-                    hash_object(live, name) if options.version is None else _name_of(live)
-                )
+                parts[name] = hash_object(live, name) if options.version is None else _name_of(live)
         if options.factory:
             parts["factory"] = "true"
         parts["options"] = hash_json(options.options)

@@ -14,6 +14,7 @@ import numpy as np
 from foretell.errors import ShapeMismatch
 from jax.sharding import Mesh, NamedSharding
 
+from foretell_jax.inputs import canonical, check_inputs, fitting, fitting_rows
 from foretell_jax.mesh import by_rows, everywhere
 from foretell_jax.randomness import depends_on
 
@@ -106,7 +107,7 @@ class Programs:
     def _compile(self, params: Any, leaves: list[Any], structure: Any) -> _Program:
         shares = _global_rows(self._rows, len(leaves[0]))
         shapes = [
-            jax.ShapeDtypeStruct((shares, *leaf.shape[1:]), _canonical(leaf.dtype))
+            jax.ShapeDtypeStruct((shares, *leaf.shape[1:]), canonical(leaf.dtype))
             for leaf in leaves
         ]
         asked = {
@@ -121,23 +122,17 @@ class Programs:
 
         def whole(extras: dict[str, Any], params: Any, leaves: list[Any]) -> Any:
             inputs = structure.unflatten([_cast_in(leaf, self._floats) for leaf in leaves])
-            outputs = self._function(
-                params, extras["keys"], extras["rows"], extras["mask"], inputs
-            )
+            outputs = self._function(params, extras["keys"], extras["rows"], extras["mask"], inputs)
             return jax.tree.map(lambda leaf: _cast_out(leaf, self._floats), outputs)
 
         traced, out = jax.make_jaxpr(whole, return_shape=True)(asked, of_params, shapes)
         _check_rows(out, shares)
         names = sorted(asked)  # the order of a mapping's leaves
-        extras = tuple(
-            name for at, name in enumerate(names) if depends_on(traced.jaxpr, at)
-        )
+        extras = tuple(name for at, name in enumerate(names) if depends_on(traced.jaxpr, at))
         donated = _donatable(shapes, jax.tree.leaves(out)) if self._donate else frozenset()
 
         def slim(given: dict[str, Any], params: Any, kept: list[Any], freed: list[Any]) -> Any:
-            unused = {
-                name: jnp.zeros(struct.shape, struct.dtype) for name, struct in asked.items()
-            }
+            unused = {name: jnp.zeros(struct.shape, struct.dtype) for name, struct in asked.items()}
             queues = {False: iter(kept), True: iter(freed)}
             ordered = [next(queues[at in donated]) for at in range(len(leaves))]
             return whole(unused | given, params, ordered)
@@ -206,8 +201,8 @@ class BoundPrograms:
         given = {}
         for name, value in (("keys", keys), ("rows", rows), ("mask", mask)):
             if name in program.extras:
-                given[name] = self._put(_small(value) if name == "rows" else value)
-        placed = [self._put(_fits(array)) for array in arrays]
+                given[name] = self._put(fitting_rows(value) if name == "rows" else value)
+        placed = [self._put(fitting(array)) for array in arrays]
         if program.donated:
             kept = [leaf for at, leaf in enumerate(placed) if at not in program.donated]
             freed = [leaf for at, leaf in enumerate(placed) if at in program.donated]
@@ -219,40 +214,6 @@ class BoundPrograms:
         if self._local:
             return jax.device_put(array, sharding)
         return jax.make_array_from_process_local_data(sharding, array)
-
-
-def check_inputs(inputs: Any, rows: int) -> None:
-    """Refuse inputs that have no row for every row of the batch, or are not numbers.
-
-    Raises:
-        ShapeMismatch: naming the input.
-    """
-    leaves = jax.tree_util.tree_leaves_with_path(inputs)
-    if not leaves:
-        raise ShapeMismatch(
-            "there is nothing in the batch for the model", facts=[("got", f"{inputs!r:.80}")]
-        )
-    for path, leaf in leaves:
-        name = jax.tree_util.keystr(path) or "the batch"
-        array = np.asarray(leaf)
-        if array.dtype.kind not in "biufcV" or array.dtype.names is not None:
-            raise ShapeMismatch(
-                "a JAX model takes numbers alone",
-                facts=[("input", name), ("got", f"{array.dtype} {type(leaf).__name__}")],
-                tries=[('collate = "module:function"', "turn examples into arrays of numbers")],
-                slug="input-dtype",
-            )
-        if array.ndim == 0 or len(array) != rows:
-            raise ShapeMismatch(
-                "an input has another number of rows than the batch",
-                facts=[
-                    ("input", name),
-                    ("expected", f"{rows} rows"),
-                    ("got", f"shape {array.shape}"),
-                ],
-                tries=[('collate = "module:function"', "give every array a row for each example")],
-                slug="input-rows",
-            )
 
 
 def _check_rows(out: Any, rows: int) -> None:
@@ -279,39 +240,7 @@ def _global_rows(sharding: NamedSharding, local: int) -> int:
         for position, device in np.ndenumerate(mesh.devices)
         if device.process_index == jax.process_index()
     }
-    return local * dp // len(mine)
-
-
-def _canonical(dtype: Any) -> Any:
-    return jax.dtypes.canonicalize_dtype(dtype)
-
-
-_INT32 = np.iinfo(np.int32)
-
-
-def _fits(array: np.ndarray) -> np.ndarray:
-    """An array JAX takes without a loss: 64-bit integers only where they fit 32 bits."""
-    if array.dtype.itemsize != 8 or array.dtype.kind not in "iu":
-        return array
-    wanted = np.dtype(_canonical(array.dtype))
-    if wanted == array.dtype:
-        return array
-    limits = np.iinfo(wanted)
-    if array.size and (array.min() < limits.min or array.max() > limits.max):
-        raise ShapeMismatch(
-            "an integer input does not fit the 32 bits JAX gives it",
-            facts=[
-                ("expected", f"values from {limits.min} to {limits.max}"),
-                ("got", f"{array.min()} to {array.max()}"),
-            ],
-            tries=[("JAX_ENABLE_X64=1", "64-bit numbers in JAX"), ("collate", "smaller numbers")],
-            slug="input-dtype",
-        )
-    return array.astype(wanted)
-
-
-def _small(rows: np.ndarray) -> np.ndarray:
-    return _fits(np.asarray(rows)).astype(np.int32)
+    return int(local * dp // len(mine))
 
 
 def _cast_in(leaf: Any, floats: str | None) -> Any:

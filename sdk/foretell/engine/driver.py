@@ -44,9 +44,6 @@ from foretell.types import RunState
 METRICS_EVERY = 5.0
 """Seconds between the samples that are kept over time."""
 
-LAST_FIGURES_WAIT = 1.0
-"""Seconds the end of a run waits for what its workers counted."""
-
 WORKER_WAIT = 90.0
 """Seconds a run goes on without any worker."""
 
@@ -124,25 +121,10 @@ class Driver:
 
     def _last_figures(self) -> None:
         """What the deployments counted, for the record: a short run ends before a first sample."""
-        if self.stop is not None and not self.stop.drain:
-            return
-        asked = {member.address for seat in self.crew.seats if seat.ready for member in seat.members}
-        for address in asked:
-            self.cluster.sample(address, self.crew.job.run)
-        deadline = time.monotonic() + LAST_FIGURES_WAIT
-        while asked and (left := deadline - time.monotonic()) > 0:
-            try:
-                event = self.inbox.get(timeout=left)
-            except queue.Empty:
-                break
-            match event:
-                case Answered(address=address, what="stats"):
-                    self.limits.sampled(event)
-                    asked.discard(address)
-                case WorkerLeft(address):
-                    asked.discard(address)
-        with suppress(StorageError):
-            self.recorder.workers(list(self.limits.samples.values()))
+        if self.stop is None or self.stop.drain:
+            self.limits.last_figures(self.inbox)
+            with suppress(StorageError):
+                self.recorder.workers(list(self.limits.samples.values()))
 
     def end(self, stop: Stop) -> None:
         """Decide to end the session; the first decision stands unless a later one is harsher."""

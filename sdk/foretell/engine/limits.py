@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import queue
 import socket
 import time
 from collections.abc import Callable
@@ -12,13 +13,15 @@ import psutil
 
 from foretell.engine.blame import alive
 from foretell.engine.board import Phase, Stamp, read_board, read_elapsed
-from foretell.engine.cluster import Answered, Cluster
+from foretell.engine.cluster import Answered, Cluster, WorkerLeft
 from foretell.engine.crew import Crew, Member
 from foretell.engine.tasks import kill_process
 
 CHECK_EVERY = 0.25
 SAMPLE_EVERY = 2.0
 SLOW_AT_LEAST = 30.0
+LAST_FIGURES_WAIT = 1.0
+"""Seconds the end of a run waits for what its workers counted."""
 
 
 @dataclass(slots=True)
@@ -85,6 +88,25 @@ class Limits:
         if member.info.host != self.host or answer.address not in self.samples:
             self._keep(answer.address, answer.result["rss"], answer.result["cpu_seconds"], [])
         self.samples[answer.address]["deployment"] = answer.result["deployment"]
+
+    def last_figures(self, inbox: queue.Queue[Any]) -> None:
+        """Ask every worker once more and wait a moment; whatever else arrives comes too late."""
+        ready = [seat for seat in self.crew.seats if seat.ready]
+        asked = {member.address for seat in ready for member in seat.members}
+        for address in asked:
+            self.cluster.sample(address, self.crew.job.run)
+        deadline = time.monotonic() + LAST_FIGURES_WAIT
+        while asked and (left := deadline - time.monotonic()) > 0:
+            try:
+                event = inbox.get(timeout=left)
+            except queue.Empty:
+                return
+            match event:
+                case Answered(address=address, what="stats"):
+                    self.sampled(event)
+                    asked.discard(address)
+                case WorkerLeft(address):
+                    asked.discard(address)
 
     def _time(self, member: Member, stamps: list[Stamp], now: float | None) -> None:
         for stamp in stamps:

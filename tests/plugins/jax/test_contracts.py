@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from foretell.testing import DeployerContract, PredictorContract
-from foretell_jax.options import JaxDeployerOptions
-from foretell_jax.predictor import JaxOptions, JaxPredictor
+from foretell_jax.options import JaxDeployerOptions, JaxOptions
+from foretell_jax.predictor import JaxPredictor
 from foretell_jax.runner import JaxDeployer
 
 NETS = Path(__file__).parent / "nets.py"
@@ -83,7 +83,7 @@ class TestRandomPredictor(JaxPredictorContract):
         """Rows of the kit's batches have their position as global index."""
         from foretell.testing.batches import make_batch, run_batch
 
-        seen = {}
+        seen: dict[int, float] = {}
         for start in (0, 3, 8):
             positions = range(start, start + self.batch_size)
             got = run_batch(predictor, deployment, make_batch(predictor, examples, positions))

@@ -138,7 +138,9 @@ def test_another_seed_and_another_call_draw_anew():
     made = predictor(1, draw, rules=None, seed=7)
     first = made.predict(examples(19), 5, {})
     assert not np.allclose(first, made.predict(examples(19), 5, {}))
-    assert not np.allclose(first, predictor(1, draw, rules=None, seed=8).predict(examples(19), 5, {}))
+    assert not np.allclose(
+        first, predictor(1, draw, rules=None, seed=8).predict(examples(19), 5, {})
+    )
 
 
 @pytest.mark.parametrize("shards", SHARDS)
@@ -329,7 +331,10 @@ def test_a_checkpoint_goes_round(tmp_path):
     jax.tree.map(np.testing.assert_array_equal, found["opt_state"], state)
     other = deployer(2, seed=5, workdir=tmp_path)
     found, _ = other.load_ckpt(
-        tmp_path / "ckpts" / "one", rules, float_dtype="bfloat16", update_rng=True,
+        tmp_path / "ckpts" / "one",
+        rules,
+        float_dtype="bfloat16",
+        update_rng=True,
         load_opt_state=False,
     )
     assert found["opt_state"] is None

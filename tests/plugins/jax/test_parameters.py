@@ -7,11 +7,15 @@ import pickle
 import numpy as np
 import pytest
 from foretell.errors import LoadError
+from foretell_jax.options import JaxOptions
 from foretell_jax.parameters import open_parameters
-from foretell_jax.predictor import JaxOptions, JaxPredictor
+from foretell_jax.predictor import JaxPredictor
 
-TREE = {
-    "up": {"kernel": np.arange(96, dtype=np.float32).reshape(12, 8), "steps": np.array(7, np.int32)},
+TREE: dict[str, dict[str, np.ndarray]] = {
+    "up": {
+        "kernel": np.arange(96, dtype=np.float32).reshape(12, 8),
+        "steps": np.array(7, np.int32),
+    },
     "down": {"kernel": np.arange(40, dtype=np.float32).reshape(8, 5)},
 }
 RULES = [(("up", "kernel"), (None, "mp")), (("down", "kernel"), ("mp",)), ((".*",), None)]
@@ -56,9 +60,7 @@ def save_standard_orbax(folder):
     return folder / "net"
 
 
-SAVERS = [
-    save_safetensors, save_split_safetensors, save_msgpack, save_orbax, save_standard_orbax
-]
+SAVERS = [save_safetensors, save_split_safetensors, save_msgpack, save_orbax, save_standard_orbax]
 
 
 @pytest.mark.parametrize("save", SAVERS)

@@ -64,7 +64,7 @@ def test_two_processes_predict_nineteen_rows(tmp_path, shards):
     np.testing.assert_array_equal([row["noise"] for row in first["predict"]], alone)
 
     assert first["gathered"] == second["gathered"] == 0
-    streams = [dict((at, item) for at, item in one["stream"]) for one in (first, second)]
+    streams = [dict(one["stream"]) for one in (first, second)]
     if shards < 8:  # a step has 2 rows for each of 8 / shards devices, half of them a process's
         share = 8 // shards
         owned = [[at for at in range(19) if at // share % 2 == process] for process in (0, 1)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import TypeAlias
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 LAYERS = 2
+Shapes: TypeAlias = "dict[tuple[str, ...], tuple[int, ...]]"
 LLAMA = {
     "embed_tokens": {"embedding": (512, 64)},
     "layers": {
@@ -71,17 +73,18 @@ EXPRESSIONS = st.lists(
 )
 
 
+def _matches(parts, window):
+    pairs = zip(parts, window, strict=True)
+    return all(re.compile(f"(?:{part})\\Z").match(name) for part, name in pairs)
+
+
 @given(COMPONENTS, st.lists(EXPRESSIONS, max_size=4))
 def test_the_first_rule_with_a_window_of_whole_components_wins(path, expressions):
     rules = [Rule(tuple(parts), ()) for parts in expressions]
 
     def takes(parts):
-        return any(
-            all(re.compile(f"(?:{part})\\Z").match(name) for part, name in zip(parts, window))
-            for window in (
-                path[at : at + len(parts)] for at in range(len(path) - len(parts) + 1)
-            )
-        )
+        starts = range(len(path) - len(parts) + 1)
+        return any(_matches(parts, path[at : at + len(parts)]) for at in starts)
 
     law = next((at for at, parts in enumerate(expressions) if takes(parts)), None)
     assert first_match(tuple(path), rules) == law
@@ -105,7 +108,7 @@ def test_a_llama_gets_the_specs_of_the_table(shards):
 
 
 def test_a_dimension_counts_only_where_every_parameter_of_the_key_divides():
-    shapes = {("a", "up", "kernel"): (8, 8), ("b", "up", "kernel"): (8, 6)}
+    shapes: Shapes = {("a", "up", "kernel"): (8, 8), ("b", "up", "kernel"): (8, 6)}
     rules = automatic_rules(shapes, 4)
     assert [rules[at].spec for at in assign(shapes, rules)] == [("mp", None), ("mp", None)]
     shapes[("c", "up", "kernel")] = (6, 6)
@@ -113,7 +116,7 @@ def test_a_dimension_counts_only_where_every_parameter_of_the_key_divides():
 
 
 def test_kernels_without_a_role_take_turns():
-    shapes = {(f"d{at}", "kernel"): (8, 8) for at in range(4)}
+    shapes: Shapes = {(f"d{at}", "kernel"): (8, 8) for at in range(4)}
     rules = automatic_rules(shapes, 2)
     specs = [rules[at].spec for at in assign(shapes, rules)]
     assert specs == [(None, "mp"), ("mp", None), (None, "mp"), ("mp", None)]

@@ -38,12 +38,11 @@ def command(bench, verb="predict", model="noisy", **sets):
 
 def test_importing_the_plugin_imports_no_jax():
     code = (
-        "import sys, foretell_jax, foretell_jax.plugin, foretell_jax.predictor, foretell_jax.runner;"
+        "import sys, foretell_jax, foretell_jax.plugin;"
+        "import foretell_jax.predictor, foretell_jax.runner;"
         "print({'jax', 'flax', 'numpy.f2py', 'orbax'} & set(sys.modules))"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True
-    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
 
 
@@ -133,7 +132,7 @@ def test_parameters_that_cannot_fit_are_refused_before_they_are_read(bench):
         ({"deployer.buckets": "[8]"}, 4, "no bucket holds a full batch"),
         ({"deployer.buckets": "[18]"}, 4, "not a multiple"),
         ({"deployer.rules": '[[["up", "kernel"], []]]'}, 4, "no sharding rule takes 1"),
-        ({"predictor.options": "{ wide = 3 }"}, 0, ""),
+        ({"predictor.options": "{ wide = 3 }"}, 4, "error[config-options]"),
         ({"predictor.options": "{ width = 3 }"}, 0, ""),
     ],
 )
@@ -167,16 +166,17 @@ def test_python_takes_a_live_function_with_its_parameters(tmp_path):
     def pred_fn(params, batch):
         return {"y": batch @ params["w"]}
 
-    run = foretell.predict(
-        (pred_fn, {"w": weight}), x, str(tmp_path / "out.zarr"), batch_size=8
-    )
+    run = foretell.predict((pred_fn, {"w": weight}), x, str(tmp_path / "out.zarr"), batch_size=8)
     np.testing.assert_allclose(run["y"][:], x @ weight, atol=2e-6)
 
 
 def test_a_wide_net_of_options_reaches_the_initialiser(bench):
     bench.data(rows(32))
     done = bench.run(
-        [*command(bench, "plan", "dense", **{"predictor.options": "{ width = 64 }"}),
-         "--no-probe", "--sharding"]
+        [
+            *command(bench, "plan", "dense", **{"predictor.options": "{ width = 64 }"}),
+            "--no-probe",
+            "--sharding",
+        ]
     )
     assert "(6, 64)" in done.out, done.err

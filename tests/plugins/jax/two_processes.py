@@ -37,8 +37,8 @@ def main(process: int, port: int, out: str, shards: int) -> None:
         }
 
     def words(preds):
-        pairs = zip(preds["y"], preds["noise"], strict=True)
-        return [{"y": y.tolist(), "noise": float(noise), "text": f"{y[0]:.3f}"} for y, noise in pairs]
+        pairs = zip(preds["y"].tolist(), preds["noise"].tolist(), strict=True)
+        return [{"y": y, "noise": noise, "text": f"{y[0]:.3f}"} for y, noise in pairs]
 
     rules = [(("kernel",), (None, "mp"))]
     predictor = Predictor(deployer, np.stack, pred_fn, words, rules)

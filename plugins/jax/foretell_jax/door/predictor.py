@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import sys
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
@@ -21,9 +21,10 @@ from foretell_jax.door.deployer import Deployer
 from foretell_jax.door.progress import counting
 from foretell_jax.door.windows import Window, windows
 from foretell_jax.functions import as_call
+from foretell_jax.inputs import check_inputs
 from foretell_jax.mesh import shardings_for
 from foretell_jax.placing import place_tree
-from foretell_jax.programs import Programs, check_inputs
+from foretell_jax.programs import Programs
 from foretell_jax.randomness import apply
 from foretell_jax.trees import structs
 
@@ -180,7 +181,7 @@ class Predictor:
             start_copies(outputs)
             return outputs
 
-        total = len(examples) if hasattr(examples, "__len__") else None
+        total = len(examples) if isinstance(examples, Sized) else None
         with counting(desc, total, deployer.verbose) as advance:
             for window, outputs in overlapped(cut, start):
                 advance(window.real * deployer.n_members)
