@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.metadata
 import inspect
 from collections.abc import Callable, Mapping
@@ -195,7 +196,9 @@ class JaxPredictor(Predictor):
                     facts=[("options", ", ".join(options) or "none"), ("cause", str(error))],
                     slug="config-options",
                 ) from error
-        return _with_options(target, name, options, self.options.params is not None)
+        _check_options(options, target, self._part("params"))
+        taken = _taken(target, options)
+        return functools.partial(target, **taken) if taken else target
 
     def collate(self, examples: Examples) -> Any:
         function = self._part("collate")
@@ -248,31 +251,33 @@ class JaxPredictor(Predictor):
         return self._found.get(part)
 
 
-def _with_options(target: Any, name: str, options: Mapping[str, Any], shared: bool) -> Any:
-    """A function with the job's options as keyword arguments.
-
-    Options may also be meant for ``params`` alone: then those that the function has no parameter
-    for are left out.
-
-    Raises:
-        ConfigError: an option nobody takes.
-    """
+def _taken(target: Any, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of the options that a function has a parameter for."""
     if not options or not callable(target):
-        return target
+        return {}
     names = inspect.signature(target).parameters
     anything = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in names.values())
-    taken = {key: value for key, value in options.items() if anything or key in names}
-    if len(taken) < len(options) and not shared:
+    return {key: value for key, value in options.items() if anything or key in names}
+
+
+def _check_options(options: Mapping[str, Any], *targets: Any) -> None:
+    """Refuse options that neither the model nor what makes its parameters takes.
+
+    Raises:
+        ConfigError: naming them.
+    """
+    taken = {key for target in targets for key in _taken(target, options)}
+    left = [key for key in options if key not in taken]
+    if left:
+        functions = [target for target in targets if callable(target)]
         raise ConfigError(
-            f"{name} cannot be called with the job's options",
-            facts=[("options", ", ".join(options)), ("signature", str(inspect.signature(target)))],
+            "the job has options that its model does not take",
+            facts=[
+                ("options", ", ".join(left)),
+                ("signatures", "\n".join(str(inspect.signature(f)) for f in functions)),
+            ],
             slug="config-options",
         )
-    if not taken:
-        return target
-    import functools
-
-    return functools.partial(target, **taken)
 
 
 def _name_of(value: Any) -> str:
