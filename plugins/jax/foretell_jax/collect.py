@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import jax
@@ -10,8 +11,14 @@ import numpy as np
 
 def start_copies(outputs: Any) -> None:
     """Have the devices send their results as soon as they have them."""
-    for leaf in jax.tree.leaves(outputs):
-        leaf.copy_to_host_async()
+    if not _is_host():
+        for leaf in jax.tree.leaves(outputs):
+            leaf.copy_to_host_async()
+
+
+@cache
+def _is_host() -> bool:
+    return bool(jax.default_backend() == "cpu")
 
 
 def to_host(outputs: Any, rows: int) -> Any:
@@ -24,7 +31,12 @@ def to_host(outputs: Any, rows: int) -> Any:
     Returns:
         The nest as NumPy arrays of ``rows`` rows, in the order they were launched.
     """
-    return jax.tree.map(lambda leaf: _local(leaf)[:rows], outputs)
+
+    def mine(leaf: jax.Array) -> np.ndarray:
+        array = _local(leaf)
+        return array if len(array) == rows else array[:rows]
+
+    return jax.tree.map(mine, outputs)
 
 
 def _local(array: jax.Array) -> np.ndarray:

@@ -99,7 +99,8 @@ class JaxDeployment(Deployment):
             mask[batch.size :] = False
         with self._lock:
             # All devices must meet the programs of all threads in one order.
-            outputs = self._bound.launch(inputs, keys, rows, mask)
+            extras = {"keys": keys, "rows": rows, "mask": mask}
+            outputs = self._bound.launch(inputs, size, extras.__getitem__)
             self._batches += 1
         start_copies(outputs)
         return outputs, batch.size

@@ -82,7 +82,7 @@ class Programs:
         self._out = everywhere(mesh) if replicated else self._rows
         self._donate = donate
         self._floats = floats
-        self._programs: dict[Any, _Program] = {}
+        self.known: dict[Any, _Program] = {}
         self._lock = threading.Lock()
 
     def bind(self, params: Any) -> BoundPrograms:
@@ -91,17 +91,17 @@ class Programs:
 
     def program(self, key: Any, params: Any, leaves: list[Any], structure: Any) -> _Program:
         """The program for inputs like these, compiled when they are new."""
-        found = self._programs.get(key)
+        found = self.known.get(key)
         if found is None:
             with self._lock:
-                found = self._programs.get(key)
+                found = self.known.get(key)
                 if found is None:
                     clock = time.perf_counter()
                     found = self._compile(params, leaves, structure)
                     self.compiled.seconds += time.perf_counter() - clock
                     self.compiled.count += 1
                     self.compiled.shapes.append(len(leaves[0]) if leaves else 0)
-                    self._programs[key] = found
+                    self.known[key] = found
         return found
 
     def _compile(self, params: Any, leaves: list[Any], structure: Any) -> _Program:
@@ -138,19 +138,22 @@ class Programs:
             return whole(unused | given, params, ordered)
 
         shardings = jax.tree.map(lambda leaf: leaf.sharding, of_params)
-        jitted = jax.jit(
-            slim,
-            in_shardings=(self._rows, shardings, self._rows, self._rows),
-            out_shardings=self._out,
-            donate_argnums=(3,),
-        )
+        # On a single device everything goes where the parameters are, and calls are faster.
+        placing: dict[str, Any] = {}
+        if self.mesh.devices.size > 1:
+            placing = {
+                "in_shardings": (self._rows, shardings, self._rows, self._rows),
+                "out_shardings": self._out,
+            }
+        jitted = jax.jit(slim, donate_argnums=(3,), **placing)
         lowered = jitted.lower(
             {name: asked[name] for name in extras},
             of_params,
             [shape for at, shape in enumerate(shapes) if at not in donated],
             [shape for at, shape in enumerate(shapes) if at in donated],
         )
-        return _Program(lowered.compile(), extras, donated)
+        lowered.compile()  # kept by ``jitted``, whose calls take less time than the program's own
+        return _Program(jitted, extras, donated)
 
 
 class BoundPrograms:
@@ -172,14 +175,14 @@ class BoundPrograms:
         self._single = programs.mesh.devices.size == 1
         self._local = jax.process_count() == 1
 
-    def launch(self, inputs: Any, keys: Any, rows: Any, mask: Any) -> Any:
+    def launch(self, inputs: Any, size: int, extras: Callable[[str], np.ndarray]) -> Any:
         """Start the program for these inputs; the device may still be at work on return.
 
         Args:
             inputs: A nest of host arrays, the rows of this process on axis 0.
-            keys: uint32 ``(n, 2)``.
-            rows: int64 ``(n,)``.
-            mask: bool ``(n,)``.
+            size: Rows of them, ``n``.
+            extras: Gives ``keys`` (uint32 ``(n, 2)``), ``rows`` (int64 ``(n,)``) or ``mask``
+                (bool ``(n,)``) where the function wants them.
 
         Returns:
             The predictions as JAX arrays.
@@ -195,13 +198,14 @@ class BoundPrograms:
             self._signature,
         )
         programs = self._programs
-        if key not in programs._programs:
-            check_inputs(inputs, len(mask))
-        program = programs.program(key, self._params, arrays, structure)
+        program = programs.known.get(key)
+        if program is None:
+            check_inputs(inputs, size)
+            program = programs.program(key, self._params, arrays, structure)
         given = {}
-        for name, value in (("keys", keys), ("rows", rows), ("mask", mask)):
-            if name in program.extras:
-                given[name] = self._put(fitting_rows(value) if name == "rows" else value)
+        for name in program.extras:
+            value = extras(name)
+            given[name] = self._put(fitting_rows(value) if name == "rows" else value)
         placed = [self._put(fitting(array)) for array in arrays]
         if program.donated:
             kept = [leaf for at, leaf in enumerate(placed) if at not in program.donated]
@@ -212,7 +216,7 @@ class BoundPrograms:
     def _put(self, array: np.ndarray) -> Any:
         sharding = self._programs._rows
         if self._local:
-            return jax.device_put(array, sharding)
+            return array  # the program's own fast path takes it to the devices
         return jax.make_array_from_process_local_data(sharding, array)
 
 

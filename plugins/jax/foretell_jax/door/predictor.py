@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
-from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import jax
@@ -28,8 +26,8 @@ from foretell_jax.programs import Programs
 from foretell_jax.randomness import apply
 from foretell_jax.trees import structs
 
-AHEAD = 3
-"""Windows that are collated or on the devices while one is being collected."""
+AHEAD = 2
+"""Windows on the devices while one is being collected."""
 
 
 class Predictor:
@@ -172,22 +170,28 @@ class Predictor:
         local, _ = deployer.get_local_global_micro_batch_size(per_device_batch_size)
         bound = self._prepared().bind(self._placed(params, replicated, sharded))
         seed = _seed_of(deployer.gen_model_step_rng())
-        cut = windows(examples, local, deployer.n_members, deployer.member)
+        members = deployer.n_members
+        cut = windows(examples, local, members, deployer.member)
 
         def start(window: Window) -> Any:
             inputs = _plain(self._collate_fn(window.examples))
-            keys = row_keys(seed, window.rows)
-            outputs = bound.launch(inputs, keys, window.rows, window.mask)
+
+            def extras(name: str) -> np.ndarray:
+                if name == "keys":
+                    return row_keys(seed, window.rows)
+                return window.rows if name == "rows" else window.mask
+
+            outputs = bound.launch(inputs, local, extras)
             start_copies(outputs)
             return outputs
 
         total = len(examples) if isinstance(examples, Sized) else None
         with counting(desc, total, deployer.verbose) as advance:
             for window, outputs in overlapped(cut, start):
-                advance(window.real * deployer.n_members)
+                advance(window.real * members)
                 predictions = to_host(outputs, window.real)
                 if window.real:
-                    yield int(window.rows[0]), self._items(predictions, window.real)
+                    yield window.start, self._items(predictions, window.real)
 
     def _prepared(self) -> Programs:
         if self._programs is None:
@@ -222,24 +226,18 @@ class Predictor:
 def overlapped(
     cut: Iterator[Window], start: Callable[[Window], Any]
 ) -> Iterator[tuple[Window, Any]]:
-    """Start windows in a thread ahead of the one that is asked for.
+    """Start windows ahead of the one that is asked for.
 
-    The examples are iterated by the caller's own thread; collating and launching happen beside it.
+    A start returns before the devices are done, so they compute while the host makes the next
+    windows and works through the last one. A thread for that made small models slower: what the
+    host does here holds Python's lock anyway.
     """
-    pool = ThreadPoolExecutor(1, "foretell-jax")
-    waiting: deque[tuple[Window, Future[Any]]] = deque()
-    try:
-        while True:
-            for window in itertools.islice(cut, AHEAD - len(waiting)):
-                waiting.append((window, pool.submit(start, window)))
-            if not waiting:
-                return
-            window, future = waiting.popleft()
-            yield window, future.result()
-    finally:
-        for _, future in waiting:
-            future.cancel()
-        pool.shutdown(wait=True)
+    waiting: deque[tuple[Window, Any]] = deque()
+    for window in cut:
+        waiting.append((window, start(window)))
+        if len(waiting) > AHEAD:
+            yield waiting.popleft()
+    yield from waiting
 
 
 def default_output_fn(preds: Any) -> list[Any]:
@@ -248,13 +246,17 @@ def default_output_fn(preds: Any) -> list[Any]:
     Args:
         preds: A nest of arrays with as many rows each.
     """
+    if isinstance(preds, np.ndarray):
+        return list(preds)
+    if type(preds) is dict and all(isinstance(part, np.ndarray) for part in preds.values()):
+        names = tuple(preds)
+        if len(names) == 1:
+            (name,) = names
+            return [{name: row} for row in preds[name]]
+        columns = zip(*preds.values(), strict=True)
+        return [dict(zip(names, row, strict=True)) for row in columns]
     leaves, structure = jax.tree.flatten(preds)
-    if structure == _LEAF:
-        return list(leaves[0])
     return [structure.unflatten(row) for row in zip(*leaves, strict=True)]
-
-
-_LEAF = jax.tree.structure(0)
 
 
 def first_replica(params: Any) -> Any:

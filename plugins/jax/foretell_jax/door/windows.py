@@ -17,30 +17,33 @@ class Window:
 
     Attributes:
         examples: As many as the process computes in a step, filler included.
-        rows: int64, index of each example in the whole input; -1 for filler.
-        mask: bool, False for filler.
+        start: Index of the first of them in the whole input.
+        real: How many are no filler; they come first.
     """
 
     examples: list[Any]
-    rows: np.ndarray
-    mask: np.ndarray
+    start: int
+    real: int
 
     @property
-    def real(self) -> int:
-        """Rows that are no filler; they come first."""
-        return int(self.mask.sum())
+    def mask(self) -> np.ndarray:
+        """bool, False for filler."""
+        return np.arange(len(self.examples)) < self.real
+
+    @property
+    def rows(self) -> np.ndarray:
+        """int64, index of each example in the whole input; -1 for filler."""
+        at = np.arange(len(self.examples), dtype=np.int64)
+        return np.where(at < self.real, at + self.start, -1)
 
 
-def windows(
-    examples: Iterable[Any], local: int, members: int, member: int, size: int | None = None
-) -> Iterator[Window]:
+def windows(examples: Iterable[Any], local: int, members: int, member: int) -> Iterator[Window]:
     """Cut any iterable into windows of ``local * members`` rows and take one member's share.
 
     Args:
         examples: A list, tuple, generator, anything that can be iterated; read once, in order.
-        local: Rows of a share.
+        local: Rows of a share; a short one is filled up with its first example.
         members, member: Shares of a window, and which of them.
-        size: Rows to pad a share to; ``local`` when None.
 
     Raises:
         UsageError: a mapping or text was given: its items are no examples.
@@ -50,16 +53,11 @@ def windows(
             "examples are a sequence of rows",
             facts=[("expected", "a list, tuple, generator …"), ("got", type(examples).__name__)],
         )
-    stream, start = iter(examples), 0
+    stream, start, first = iter(examples), 0, member * local
     while chunk := list(itertools.islice(stream, local * members)):
-        first = member * local
-        mine = chunk[first : first + local]
-        yield _window(mine, start + first, chunk[0], size or local)
-        start += len(chunk)
-
-
-def _window(mine: list[Any], start: int, filler: Any, size: int) -> Window:
-    rows = np.full(size, -1, np.int64)
-    rows[: len(mine)] = np.arange(start, start + len(mine))
-    padding = [mine[0] if mine else filler] * (size - len(mine))
-    return Window([*mine, *padding], rows, rows >= 0)
+        mine = chunk[first : first + local] if members > 1 else chunk
+        real = len(mine)
+        if real < local:
+            mine += [mine[0] if mine else chunk[0]] * (local - real)
+        yield Window(mine, start + first, real)
+        start += local * members
