@@ -24,10 +24,11 @@ ALL = (
     "store_open",
     "protections",
     "forecast",
+    "f_jax",
 )
 PACKAGES = (
     "foretell", "numpy", "zarr", "dask", "distributed", "torch", "transformers", "daft",
-    "lightning", "ray",
+    "lightning", "ray", "jax", "redco",
 )  # fmt: skip
 
 
