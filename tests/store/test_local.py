@@ -398,3 +398,23 @@ def test_a_sweep_may_take_the_folder_a_writer_is_about_to_fill(objects, monkeypa
     assert swept
     assert objects.get("a") == b"2"
     assert objects.staged() == ()
+
+
+def test_several_drivers_may_try_a_new_place_at_once(tmp_path):
+    place = tmp_path / "a" / "b" / "out.zarr"
+    wrong: list[BaseException] = []
+
+    def attempt():
+        try:
+            for _ in range(200):
+                LocalObjects(str(place)).check_writable()
+        except BaseException as error:
+            wrong.append(error)
+
+    threads = [threading.Thread(target=attempt) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+    assert [path for path in tmp_path.rglob("*") if not path.is_dir()] == []

@@ -21,6 +21,7 @@ import google_crc32c
 from foretell.errors import StorageError, StoreError
 from foretell.store import layout
 from foretell.store.confine import NOT_FOLLOWED, Root, link_refused, split_key, vanished
+from foretell.store.layout import PROBE
 from foretell.store.leftovers import remove_leftovers, remove_staged, walk
 from foretell.store.objects import Lease, ObjectStore, Stored, Version, fault_point
 from foretell.store.oserrors import free_bytes, mapped
@@ -28,6 +29,9 @@ from foretell.store.staging import STAGE_PARTS, StagedGone, Staging, swept
 
 _CREATE_TRIES = 5
 _FOLD_DEPTH = len(split_key(layout.FOLD))
+
+_PROBES = 20
+"""Tries to create a file, where other drivers do the same."""
 
 
 class LocalObjects(ObjectStore):
@@ -248,7 +252,20 @@ def _read(descriptor: int, start: int, length: int) -> bytes:
 
 
 def _try_to_write(path: str) -> None:
-    """Create a file in ``path`` and remove it, with whatever folders that took."""
+    """Create a file in ``path`` and remove it, with whatever folders that took.
+
+    Another driver may try at the same time: folders come, and go again, in between.
+    """
+    for tries in range(_PROBES, 0, -1):
+        try:
+            _try_once(path)
+            return
+        except (FileExistsError, FileNotFoundError):
+            if tries == 1:
+                raise
+
+
+def _try_once(path: str) -> None:
     made: list[str] = []
     missing = path
     while not os.path.lexists(missing):
@@ -262,7 +279,7 @@ def _try_to_write(path: str) -> None:
             except OSError:
                 del made[number:]
                 raise
-        probe = os.path.join(path, f".foretell-{os.getpid()}-{secrets.token_hex(4)}")
+        probe = os.path.join(path, f"{PROBE}{os.getpid()}-{secrets.token_hex(4)}")
         os.close(os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL | NOT_FOLLOWED))
         os.unlink(probe)
     finally:
