@@ -106,6 +106,7 @@ def test_what_a_killed_driver_left_of_its_probe_is_nothing_else(ready):
     ready.store.mkdir()
     (ready.store / ".foretell-17-0a1b2c3d").touch()
     assert ready.predict().code == 0
+    assert not [path for path in ready.store.iterdir() if path.name.startswith(".")]
 
 
 def test_another_job_at_the_same_place(ready):
