@@ -417,4 +417,21 @@ def test_several_drivers_may_try_a_new_place_at_once(tmp_path):
     for thread in threads:
         thread.join()
     assert wrong == []
-    assert [path for path in tmp_path.rglob("*") if not path.is_dir()] == []
+    assert list(tmp_path.rglob("*")) == []
+
+
+@pytest.mark.parametrize("folder", ["there", "there/not/yet"])
+def test_file_systems_without_nameless_files_are_tried_with_a_name(tmp_path, monkeypatch, folder):
+    (tmp_path / "there").mkdir()
+    real, names = os.open, []
+
+    def refusing(path, flags, *more, **options):
+        if flags & os.O_TMPFILE == os.O_TMPFILE:
+            raise OSError(errno.EOPNOTSUPP, "not here")
+        names.append(os.path.basename(path))
+        return real(path, flags, *more, **options)
+
+    monkeypatch.setattr(os, "open", refusing)
+    LocalObjects(str(tmp_path / folder)).check_writable()
+    assert any(name.startswith(".foretell-") for name in names)
+    assert list((tmp_path / "there").iterdir()) == []
