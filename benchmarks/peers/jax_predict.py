@@ -1,17 +1,19 @@
 """One way to predict a list of examples with JAX: ours, redco's, or a plain loop around ``jit``.
 
 Prints the seconds of the second call: the first one compiles. All get the same examples (a list of
-dicts), the same ``collate_fn`` and the same network, and return a list with an item for each example.
+dicts), the same ``collate_fn`` and the same network, and return a list with an item for each row.
 """
 
 from __future__ import annotations
 
 import argparse
 import gc
+import itertools
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+
 from peers.clock import job
 
 WIDTHS = (64, 256, 256, 10)
@@ -22,7 +24,7 @@ def network():
     rng = np.random.default_rng(0)
     return {
         f"layer_{at}": {"kernel": rng.normal(size=shape).astype(np.float32) / shape[0] ** 0.5}
-        for at, shape in enumerate(zip(WIDTHS, WIDTHS[1:], strict=False))
+        for at, shape in enumerate(itertools.pairwise(WIDTHS))
     }
 
 

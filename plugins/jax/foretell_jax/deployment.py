@@ -25,10 +25,8 @@ from foretell_jax.mesh import full_axes, make_mesh, row_shares, shardings_for, s
 from foretell_jax.options import JaxDeployerOptions
 from foretell_jax.placing import PRECISIONS
 from foretell_jax.programs import Programs
-from foretell_jax.runner import local_buckets
+from foretell_jax.runner import check_shares, local_buckets
 from foretell_jax.trees import take_apart
-
-_MODEL_AXES = "mp"
 
 
 def prepare_process(options: JaxDeployerOptions, context: DeployContext) -> None:
@@ -52,6 +50,7 @@ class JaxDeployment(Deployment):
         predictor: Its ``predict`` is what is traced.
         model: What it loaded: a :class:`~foretell_jax.predictor.JaxModel`.
         context: Where this is.
+        group_rows: How the engine shares a batch between the processes of a group.
 
     Raises:
         ConfigError: mesh, rules or buckets do not fit.
@@ -61,11 +60,18 @@ class JaxDeployment(Deployment):
     max_in_flight = 2
 
     def __init__(
-        self, options: JaxDeployerOptions, predictor: Predictor, model: Any, context: DeployContext
+        self,
+        options: JaxDeployerOptions,
+        predictor: Predictor,
+        model: Any,
+        context: DeployContext,
+        group_rows: str = "split",
     ) -> None:
         shapes = model.parameters.shapes()
         self._grouped = context.group.size > 1
         axes = full_axes(options.mesh, options.n_model_shards or 1, len(jax.devices()))
+        if self._grouped:
+            check_shares(group_rows, axes, context.group.size)
         self.mesh = make_mesh(axes)
         rules = chosen_rules(options, shapes, axes)
         floats = None if options.precision is None else PRECISIONS[options.precision]
@@ -75,7 +81,7 @@ class JaxDeployment(Deployment):
         check_fit(self._placed, self._limit, self.mesh.devices.size)
         shardings = shardings_for(specs_for(shapes, rules, self.mesh), self.mesh)
         params = _loaded(model, shardings, floats)
-        split = context.group.size if self._grouped and axes["dp"] % context.group.size == 0 else 1
+        split = context.group.size if self._grouped and group_rows == "split" else 1
         self._sizes = bucket_sizes(
             context.batch_size, row_shares(self.mesh), local_buckets(options, split)
         )

@@ -55,8 +55,6 @@ def join(address: str, processes: int, process: int, devices: int | None = None)
         LoadError: the others did not come, or this process has joined already.
     """
     _speak_gloo()
-    host = address.rpartition(":")[0]
-    local = host in ("127.0.0.1", "localhost", "::1")
     try:
         jax.distributed.initialize(
             coordinator_address=address,
@@ -67,7 +65,7 @@ def join(address: str, processes: int, process: int, devices: int | None = None)
             initialization_timeout=JOIN_SECONDS,
             heartbeat_timeout_seconds=HEARTBEAT_SECONDS,
             shutdown_timeout_seconds=5,
-            coordinator_bind_address=address if local else None,
+            coordinator_bind_address=address,  # and on no other interface
         )
     except Exception as error:  # RuntimeError, ValueError and the runtime's own
         raise LoadError(

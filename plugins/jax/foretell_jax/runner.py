@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar, Literal
 
@@ -78,7 +77,7 @@ class JaxDeployer(Deployer):
                 "the model could not be loaded",
                 facts=[("cause", f"{type(error).__name__}: {error}")],
             ) from error
-        return JaxDeployment(self.options, predictor, model, context)
+        return JaxDeployment(self.options, predictor, model, context, self.group_rows)
 
 
 def local_buckets(options: JaxDeployerOptions, members: int) -> Sequence[int] | None:
@@ -99,6 +98,23 @@ def local_buckets(options: JaxDeployerOptions, members: int) -> Sequence[int] | 
     return [size // members for size in options.buckets]
 
 
-def product(axes: Mapping[str, int]) -> int:
-    """Devices of a mesh."""
-    return math.prod(axes.values())
+def check_shares(declared: str, axes: Mapping[str, int], processes: int) -> None:
+    """Refuse a mesh that shares its rows otherwise than the engine was told before it was made.
+
+    Args:
+        declared: ``split`` or ``same``, from the settings alone.
+        axes: The mesh as it is.
+        processes: Processes of the group.
+
+    Raises:
+        ConfigError: the job leaves ``dp`` open, and it turned out not to be split by processes.
+    """
+    real = "split" if axes["dp"] % processes == 0 else "same"
+    if real != declared:
+        written = ", ".join(f"{name} = {extent}" for name, extent in axes.items())
+        raise ConfigError(
+            "the model's shards span processes, which the job does not say",
+            facts=[("mesh", str(dict(axes))), ("processes", str(processes))],
+            tries=[(f"mesh = {{ {written} }}", "the whole mesh, dp included")],
+            slug="mesh-processes",
+        )
