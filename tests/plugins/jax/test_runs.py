@@ -30,6 +30,7 @@ def command(bench, verb="predict", model="noisy", **sets):
         "schedule.chunk": 32,
         "deployer.simulated_devices": 8,
         "deployer.mesh": "{ dp = 4, mp = 2 }",
+        **({"schedule.workers": 0} if verb == "plan" else {}),
         **sets,
     }
     words = [verb, "--source", "x.npy", "--model", f"{NETS}:{model}", "--output", str(bench.store)]
