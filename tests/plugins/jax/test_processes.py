@@ -43,7 +43,7 @@ def both(folder, shards):
     return [json.loads(out.read_text()) for out in outs]
 
 
-@pytest.mark.parametrize("shards", [1, 2, 8])
+@pytest.mark.parametrize("shards", [1, pytest.param(2, marks=pytest.mark.slow), 8])
 def test_two_processes_predict_nineteen_rows(tmp_path, shards):
     from foretell_jax import Deployer, Predictor
 
@@ -111,7 +111,7 @@ def test_a_group_stores_every_row_exactly_and_each_process_its_own(bench, mesh):
     alone = predict(
         bench,
         "alone.zarr",
-        **{"predictor.batch_size": 8, "schedule.chunk": 8, "deployer.simulated_devices": 1},
+        **{"predictor.batch_size": 8, "schedule.chunk": 8, "schedule.workers": 0},
     )
     assert alone.code == 0, alone.err
     run, other = opened(bench, "out.zarr"), opened(bench, "alone.zarr")
@@ -157,7 +157,7 @@ def collate(rows):
     assert marker.exists()
     run = opened(bench, "out.zarr")
     assert (run.valid[:] == 1).all()
-    clean = predict(bench, "clean.zarr", **{"deployer.simulated_devices": 2})
+    clean = predict(bench, "clean.zarr", **{"schedule.workers": 0})
     assert clean.code == 0, clean.err
     np.testing.assert_array_equal(run["noise"][:], opened(bench, "clean.zarr")["noise"][:])
     assert len({record.index for record in run.snapshot.table.workers}) >= 4

@@ -134,7 +134,6 @@ def test_parameters_that_cannot_fit_are_refused_before_they_are_read(bench):
         ({"deployer.buckets": "[18]"}, 4, "not a multiple"),
         ({"deployer.rules": '[[["up", "kernel"], []]]'}, 4, "no sharding rule takes 1"),
         ({"predictor.options": "{ wide = 3 }"}, 4, "error[config-options]"),
-        ({"predictor.options": "{ width = 3 }"}, 0, ""),
     ],
 )
 def test_what_does_not_fit_is_refused_by_name(bench, sets, code, text):
@@ -153,7 +152,8 @@ def test_one_bad_row_costs_one_row(bench):
     )
     bad = np.flatnonzero(rows(64)[:, 0] > 2.2)
     assert len(bad) == 1
-    done = bench.run(command(bench, **{"predictor.collate": "picky:collate"}))
+    sets = {"predictor.collate": "picky:collate", "schedule.workers": 0}
+    done = bench.run(command(bench, **sets))
     assert done.code == 3, done.err
     assert np.flatnonzero(bench.opened().valid[:] != 1).tolist() == bad.tolist()
 
