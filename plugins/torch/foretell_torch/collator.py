@@ -24,9 +24,9 @@ def batch_collator(
     """Join batches along their batch dimension; sequences are padded on the right.
 
     Every batch is the same nest of dicts, tuples and lists of tensors. Tensors are concatenated
-    along the batch dimension; where their sequence dimensions differ they are padded to the longest,
-    and the real lengths come along: next to the key ``x`` of a dict stands ``x_lengths``, int64
-    ``(rows,)``; a padded tensor in a tuple or list, or a bare one, becomes
+    along the batch dimension; where their sequence dimensions differ they are padded to the
+    longest, and the real lengths come along: next to the key ``x`` of a dict stands ``x_lengths``,
+    int64 ``(rows,)``; a padded tensor in a tuple or list, or a bare one, becomes
     ``{"values": tensor, "lengths": lengths}``. Batches that are None are left out.
 
     Args:

@@ -21,7 +21,7 @@ import copy
 import functools
 import importlib.util
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -197,7 +197,8 @@ class TorchPredictor(Predictor):
 
     def predict(self, model: Any, batch: Batch) -> Any:
         """Call the module; the deployment has brought the inputs to its device."""
-        wanted = _wanted(type(model))
+        kind: Hashable = type(model)
+        wanted = _wanted(kind)
         extra = _of_the_batch(model, batch, wanted) if wanted else {}
         inputs = batch.inputs
         if isinstance(inputs, Mapping):
@@ -271,7 +272,7 @@ def parameters_of(target: Any) -> Mapping[str, inspect.Parameter]:
 
 
 @functools.cache
-def _wanted(kind: type[Any]) -> tuple[str, ...]:
+def _wanted(kind: Any) -> tuple[str, ...]:
     """Which parts of the batch a module's ``forward`` takes beside its inputs."""
     names = list(parameters_of(kind.forward))[2:]
     return tuple(name for name in OF_THE_BATCH if name in names)

@@ -64,7 +64,7 @@ def state_dict_in(content: Any, path: str, key: str | None, prefix: str | None) 
 def _entry(content: Any, path: str, key: str | None) -> Mapping[str, Any]:
     if key is not None:
         found = content.get(key) if isinstance(content, Mapping) else None
-        if _is_state_dict(found):
+        if isinstance(found, Mapping) and _is_state_dict(found):
             return dict(found)
         known = ", ".join(map(str, content)) if isinstance(content, Mapping) else "none"
         raise LoadError(
@@ -73,7 +73,7 @@ def _entry(content: Any, path: str, key: str | None) -> Mapping[str, Any]:
             slug="load-weights",
         )
     for found in (content, *(content.get(k) for k in _NESTED if isinstance(content, Mapping))):
-        if _is_state_dict(found):
+        if isinstance(found, Mapping) and _is_state_dict(found):
             return dict(found)
     entries = ", ".join(map(str, content)) if isinstance(content, Mapping) else ""
     raise LoadError(

@@ -29,7 +29,7 @@ GROUP = 64
 """Chunks recorded at once, as long as they take no longer than a second."""
 
 ReadChunk = Callable[[Chunk], "tuple[Arrays, np.ndarray]"]
-"""Gives every planned output of a chunk and uint8 ``valid``: 1 predicted, 2 without a prediction."""
+"""Gives a chunk's outputs and its uint8 ``valid``: 1 predicted, 2 without a prediction."""
 
 
 def assemble(

@@ -24,7 +24,7 @@ class Identity:
 
     def __init__(self, loader: Any) -> None:
         self._loader = loader
-        self._dataset = getattr(loader, "dataset", None)
+        self._dataset: Any = getattr(loader, "dataset", None)
         self._index = self._rows_by_index()
         self._count = self._dataset.first() if isinstance(self._dataset, SkippedRows) else 0
 

@@ -1,4 +1,4 @@
-"""``predictions.json``: what a folder of predictions is, and whether a Trainer may go on with it."""
+"""``predictions.json``: what a folder of predictions is, and who may go on with it."""
 
 from __future__ import annotations
 

@@ -187,11 +187,7 @@ def check_like(known: Mapping[str, OutputSpec], outputs: Arrays) -> None:
     for name, values in outputs.items():
         spec = known[name]
         got = OutputSpec(name, tuple(values.shape[1:]), _dtype(values))
-        if (
-            got.dtype != spec.dtype
-            or got.shape[1:] != spec.shape[1:]
-            or _depth(got) != _depth(spec)
-        ):
+        if _fixed(got) != _fixed(spec):
             raise ShapeMismatch(
                 "a batch has another shape or dtype than the batches before it",
                 facts=[
@@ -202,8 +198,9 @@ def check_like(known: Mapping[str, OutputSpec], outputs: Arrays) -> None:
             )
 
 
-def _depth(spec: OutputSpec) -> int:
-    return len(spec.shape)
+def _fixed(spec: OutputSpec) -> tuple[object, ...]:
+    """What must be equal in all batches: all but the length of a row's first dimension."""
+    return (spec.dtype, len(spec.shape), spec.shape[1:])
 
 
 def _dtype(values: np.ndarray) -> str:
