@@ -9,9 +9,9 @@ from foretell_torch.predictor import parameters_of
 
 def started(module: Any) -> None:
     """Before the first batch: the module is on its device."""
-    module.on_predict_model_eval()
-    # Lightning's own version of the hook asks its trainer; there is none, and load() did it.
-    module.eval()
+    # Lightning's own version of this hook asks its trainer; there is none, and load() did it.
+    if not type(module).on_predict_model_eval.__module__.startswith(("lightning.", "pytorch_l")):
+        module.on_predict_model_eval()
     module.on_predict_start()
     module.on_predict_epoch_start()
 

@@ -38,8 +38,11 @@ def number_in(name: str) -> int:
     return int(match[1]) if match else -1
 
 
-def save_batch(objects: ObjectStore, name: str, prediction: Any) -> None:
+def save_batch(objects: ObjectStore, name: str, prediction: Any) -> int:
     """Store what ``predict_step`` returned, its tensors on the CPU, whole or not at all.
+
+    Returns:
+        Bytes of the file.
 
     Raises:
         ShapeMismatch: it holds something that ``torch.load(weights_only=True)`` would refuse.
@@ -47,7 +50,7 @@ def save_batch(objects: ObjectStore, name: str, prediction: Any) -> None:
     buffer = io.BytesIO()
     frameworks.torch().save(map_leaves(prediction, _plain_leaf), buffer)
     objects.put(name, buffer.getbuffer(), leased=False)
-    objects.taken(name)
+    return objects.taken(name).size
 
 
 def load(folder: Path, name: str) -> Any:

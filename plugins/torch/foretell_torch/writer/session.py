@@ -105,7 +105,7 @@ class Session:
             self._spool.add_gap(loader, rows[new])
         elif self._where == INDEX:
             flatten(prediction, len(rows), where)  # refuses what has no rows
-            self._spool.add_file(loader, rows, self._save(prediction, batch_idx, loader))
+            self._spool.add_file(loader, rows, *self._save(prediction, batch_idx, loader))
         else:
             arrays = flatten(prediction, len(rows), where) if arrays is None else arrays
             if not new.all():
@@ -178,7 +178,7 @@ class Session:
         if self._record.complete:
             log.warning("%s is complete already: nothing will be written", self._folder)
 
-    def _save(self, prediction: Any, batch_idx: int, loader: int) -> str:
+    def _save(self, prediction: Any, batch_idx: int, loader: int) -> tuple[str, int]:
         """Store a batch's file under its name, or the next free one after an earlier run's."""
         loaders, number = len(self._identities), batch_idx
         name = ptfiles.batch_name(self._rank, number, loader, loaders)
@@ -187,9 +187,9 @@ class Session:
             taken = [ptfiles.number_in(n) for n in self._stored.files if n.startswith(mine)]
             number = max(taken) + 1
             name = ptfiles.batch_name(self._rank, number, loader, loaders)
-        ptfiles.save_batch(self._objects, name, prediction)
+        size = ptfiles.save_batch(self._objects, name, prediction)
         self._stored.files.add(name)
-        return name
+        return name, size
 
     def _cut_short(self) -> bool:
         """Whether the Trainer was told to stop before counted rows came to their end."""

@@ -120,11 +120,12 @@ class Spool:
         target.bytes += sum(values.nbytes for values in arrays.values())
         self._close_if_due()
 
-    def add_file(self, loader: int, rows: np.ndarray, name: str) -> None:
-        """Append rows whose predictions are in the file ``name``, which is in place."""
+    def add_file(self, loader: int, rows: np.ndarray, name: str, size: int) -> None:
+        """Append rows whose predictions are in the file ``name`` of ``size`` bytes, in place."""
         target = self._target(loader)
         target.batches.append((rows, {}))
         target.files.append((name, len(rows)))
+        target.bytes += size
         self._close_if_due()
 
     def add_gap(self, loader: int, rows: np.ndarray) -> None:
