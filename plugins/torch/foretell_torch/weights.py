@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import pickle
+import re
+import warnings
 import zipfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -137,9 +139,12 @@ def _read_safetensors(path: Path) -> dict[str, Any]:
 def _read_torch(path: Path) -> Any:
     torch = frameworks.torch()
     try:
-        return torch.load(
-            path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path)
-        )
+        with warnings.catch_warnings():
+            # It warns of pickles it does not know; what they name decides, and is refused below.
+            warnings.simplefilter("ignore")
+            return torch.load(
+                path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path)
+            )
     except pickle.UnpicklingError as error:
         raise LoadError(
             "the checkpoint holds more than tensors and plain data, so it was not loaded",
@@ -160,8 +165,11 @@ def _read_torch(path: Path) -> Any:
 
 def _first_sentence(error: BaseException) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    telling = [line for line in lines if "Unsupported" in line or "not an allowed" in line]
-    return (telling or lines or [type(error).__name__])[0][:300]
+    for line in lines:
+        named = re.search(r"GLOBAL (\S+)", line)
+        if named is not None:
+            return f"it names {named[1]}, which loading it would import and call"
+    return (lines or [type(error).__name__])[0][:300]
 
 
 def _unreadable(path: Path, cause: object) -> LoadError:

@@ -19,9 +19,10 @@ from foretell.plan import Plan
 from foretell.store.head import Head, HeadWriter
 from foretell.store.leases import HEARTBEAT_LOCAL, HEARTBEAT_REMOTE
 from foretell.store.ledger import LedgerWriter
-from foretell.store.manifest import Manifest, read_manifest, write_manifest
+from foretell.store.manifest import Manifest, write_manifest
 from foretell.store.objects import ObjectStore
 from foretell.store.records import ChunkDone, Intent, Record, SessionEnded, WorkerSeen
+from foretell.store.snapshot import open_snapshot
 from foretell.store.takeover import claim
 from foretell.types import Arrays, Chunk, ChunkState, RunState, Valid
 
@@ -61,7 +62,9 @@ def assemble(
     plan = Plan.from_json(manifest.plan)
     writer.check(plan.writer_plan())
     objects.ensure_root()
-    _check_same(objects, manifest)
+    finished = _looked_at(objects, manifest)
+    if finished is not None:
+        return finished
     write_manifest(objects, manifest)
     ledger = claim(objects, manifest, command=command)
     try:
@@ -70,18 +73,23 @@ def assemble(
         ledger.close()
 
 
-def _check_same(objects: ObjectStore, manifest: Manifest) -> None:
+def _looked_at(objects: ObjectStore, manifest: Manifest) -> RunState | None:
+    """The state of a run that is there already and finished; None while there is work."""
     try:
-        stored = read_manifest(objects)
+        snapshot = open_snapshot(objects)
     except NotARun:
-        return
-    same = stored.plan == Plan.from_json(manifest.plan).to_json() or stored.plan == manifest.plan
-    if dict(stored.fingerprint) != dict(manifest.fingerprint) or not same:
+        return None
+    stored = snapshot.manifest
+    same_plan = snapshot.plan == Plan.from_json(manifest.plan)
+    if dict(stored.fingerprint) != dict(manifest.fingerprint) or not same_plan:
         raise FingerprintMismatch(
             "there is another run in this place",
             facts=[("store", objects.url)],
             tries=[("another place", "keeps both")],
         )
+    ended = snapshot.table.ended
+    told = snapshot.head is not None and RunState(snapshot.head.state).ended
+    return RunState(ended.state) if ended is not None and told else None
 
 
 class _Assembly:

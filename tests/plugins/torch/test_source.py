@@ -17,15 +17,13 @@ from nets import Numbers, Stream  # noqa: E402
 HERE = Path(__file__).parent / "parts"
 
 
+def _six(first):
+    return np.arange(6, dtype="float32") + first
+
+
 def records(n, broken=(), extra=0):
     return [
-        None
-        if i in broken
-        else {
-            "x": np.arange(6, dtype="float32") + i,
-            "n": np.float32(i + extra),
-            "name": f"item {i}",
-        }
+        None if i in broken else {"x": _six(i), "n": np.float32(i + extra), "name": f"item {i}"}
         for i in range(n)
     ]
 
