@@ -18,10 +18,9 @@ keys, as tensors on the module's device.
 from __future__ import annotations
 
 import copy
-import functools
 import importlib.util
 import inspect
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -197,8 +196,7 @@ class TorchPredictor(Predictor):
 
     def predict(self, model: Any, batch: Batch) -> Any:
         """Call the module; the deployment has brought the inputs to its device."""
-        kind: Hashable = type(model)
-        wanted = _wanted(kind)
+        wanted = _wanted(type(model))
         extra = _of_the_batch(model, batch, wanted) if wanted else {}
         inputs = batch.inputs
         if isinstance(inputs, Mapping):
@@ -271,11 +269,15 @@ def parameters_of(target: Any) -> Mapping[str, inspect.Parameter]:
         return {}
 
 
-@functools.cache
-def _wanted(kind: Any) -> tuple[str, ...]:
+_WANTED: dict[type, tuple[str, ...]] = {}
+
+
+def _wanted(kind: type) -> tuple[str, ...]:
     """Which parts of the batch a module's ``forward`` takes beside its inputs."""
-    names = list(parameters_of(kind.forward))[2:]
-    return tuple(name for name in OF_THE_BATCH if name in names)
+    if kind not in _WANTED:
+        names = list(parameters_of(getattr(kind, "forward", kind)))[2:]
+        _WANTED[kind] = tuple(name for name in OF_THE_BATCH if name in names)
+    return _WANTED[kind]
 
 
 def _of_the_batch(model: Any, batch: Batch, wanted: Sequence[str]) -> dict[str, Any]:

@@ -5,8 +5,9 @@ from foretell.errors import ShapeMismatch
 from hypothesis import given
 from hypothesis import strategies as st
 
-torch = pytest.importorskip("torch")
-from foretell_torch import batch_collator  # noqa: E402
+pytest.importorskip("torch")
+import torch
+from foretell_torch import batch_collator
 
 
 @given(sizes=st.lists(st.tuples(st.integers(1, 4), st.integers(0, 5)), min_size=1, max_size=5))

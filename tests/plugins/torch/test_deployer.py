@@ -1,5 +1,5 @@
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -8,10 +8,11 @@ from foretell.errors import LoadError
 from foretell.testing import DeployerContract
 from foretell.testing.batches import make_batch, run_batch
 
-torch = pytest.importorskip("torch")
-from foretell_torch.deployer import TorchDeployer, choose_device  # noqa: E402
-from foretell_torch.predictor import TorchPredictor  # noqa: E402
-from foretell_torch.settings import TorchDeployerOptions, TorchOptions  # noqa: E402
+pytest.importorskip("torch")
+import torch
+from foretell_torch.deployer import TorchDeployer, choose_device
+from foretell_torch.predictor import TorchPredictor
+from foretell_torch.settings import TorchDeployerOptions, TorchOptions
 
 HERE = Path(__file__).parent / "parts"
 
@@ -24,7 +25,7 @@ def numbers():
 class TorchContract(DeployerContract):
     deployer_class = TorchDeployer
     heavy = ("safetensors",)
-    settings: ClassVar[dict] = {}
+    settings: ClassVar[dict[str, Any]] = {}
 
     @pytest.fixture
     def options(self):
@@ -52,21 +53,25 @@ class TestFullPrecision(TorchContract):
 
 
 class TestOneSlotOfTwoThreads(TorchContract):
-    settings: ClassVar = {"slots": 1, "threads": 2}
+    settings: ClassVar[dict[str, Any]] = {"slots": 1, "threads": 2}
 
 
 class TestBfloat16(TorchContract):
-    settings: ClassVar = {"precision": "bf16"}
+    settings: ClassVar[dict[str, Any]] = {"precision": "bf16"}
 
 
 class TestTrueFloat16(TorchContract):
-    settings: ClassVar = {"precision": "fp16-true", "slots": 2}
+    settings: ClassVar[dict[str, Any]] = {"precision": "fp16-true", "slots": 2}
 
 
 class TestCompiled(TorchContract):
     """Through torch.compile, with the backend that needs no C++ compiler."""
 
-    settings: ClassVar = {"compile": True, "compile_backend": "eager", "slots": 2}
+    settings: ClassVar[dict[str, Any]] = {
+        "compile": True,
+        "compile_backend": "eager",
+        "slots": 2,
+    }
 
 
 def outputs(predictor, rows, **settings):

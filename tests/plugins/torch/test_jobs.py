@@ -8,9 +8,11 @@ import foretell
 import numpy as np
 import pytest
 
-torch = pytest.importorskip("torch")
+pytest.importorskip("torch")
+import torch
+
 pytest.importorskip("lightning")
-from nets import Numbers, Small, built  # noqa: E402
+from nets import Numbers, Small, built
 
 PARTS = Path(__file__).parent / "parts"
 

@@ -1,4 +1,3 @@
-import importlib.util
 from pathlib import Path
 
 import numpy as np
@@ -8,11 +7,13 @@ from foretell.errors import ConfigError, LoadError
 from foretell.testing import PredictorContract
 from foretell.testing.batches import make_batch, run_batch
 
-torch = pytest.importorskip("torch")
-from foretell_torch.deployer import TorchDeployer  # noqa: E402
-from foretell_torch.predictor import TorchPredictor  # noqa: E402
-from foretell_torch.settings import TorchDeployerOptions, TorchOptions  # noqa: E402
-from safetensors.torch import save_file  # noqa: E402
+pytest.importorskip("torch")
+import nets
+import torch
+from foretell_torch.deployer import TorchDeployer
+from foretell_torch.predictor import TorchPredictor
+from foretell_torch.settings import TorchDeployerOptions, TorchOptions
+from safetensors.torch import save_file
 
 HERE = Path(__file__).parent / "parts"
 
@@ -104,13 +105,6 @@ def run(predictor, examples, size=8):
         deployment.close()
 
 
-def nets():
-    spec = importlib.util.spec_from_file_location("nets_live", HERE / "nets.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def test_a_live_module_is_predicted_with_and_left_alone(numbers):
     model = torch.nn.Sequential(torch.nn.Linear(6, 3), torch.nn.Dropout(0.5)).train()
     predictor = TorchPredictor(TorchOptions(), model=model)
@@ -136,7 +130,7 @@ def test_a_module_of_the_file_and_a_function_are_the_same(numbers):
 
 
 def test_a_builder_that_takes_the_checkpoint_loads_it_itself(tmp_path, numbers):
-    torch.save(nets().built().state_dict(), tmp_path / "w.pt")
+    torch.save(nets.built().state_dict(), tmp_path / "w.pt")
     options = TorchOptions(model="nets:with_path", checkpoint=str(tmp_path / "w.pt")).at(HERE)
     plain = TorchOptions(model="nets:built").at(HERE)
     got, expected = (run(TorchPredictor(o), numbers)["output"] for o in (options, plain))

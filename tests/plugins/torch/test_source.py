@@ -1,18 +1,19 @@
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from foretell.errors import ConfigError, LoadError
 from foretell.testing import SourceContract
 
-torch = pytest.importorskip("torch")
+pytest.importorskip("torch")
 pytest.importorskip("lightning")
-from foretell_torch.lightning.loaders import (  # noqa: E402
+from foretell_torch.lightning.loaders import (
     LightningLoaderOptions,
     LightningLoaderSource,
 )
-from foretell_torch.source import DatasetOptions, TorchDatasetSource  # noqa: E402
-from nets import Numbers, Stream  # noqa: E402
+from foretell_torch.source import DatasetOptions, TorchDatasetSource
+from nets import Numbers, Stream
 
 HERE = Path(__file__).parent / "parts"
 
@@ -102,7 +103,7 @@ def test_processes_decode_the_same_rows_in_order():
     assert [e.locator for e in alone.errors] == ["nets:Numbers[7]", "nets:Numbers[8]"]
     for one, other in zip(alone.examples, several.examples, strict=True):
         assert (one is None) == (other is None)
-        assert one is None or (one["x"] == other["x"]).all()
+        assert one is None or np.array_equal(one["x"], other["x"])
     for source in made:
         source.close()
 
@@ -116,7 +117,8 @@ def test_live_datasets_are_recognised_and_read_here():
 
 def test_a_table_of_the_file_is_a_dataset():
     source = TorchDatasetSource(DatasetOptions(dataset="nets:table").at(HERE))
-    assert [record["x"] for record in source.read(0, 5).examples] == [0, 1, 2, 3, 4]
+    items: Any = source.read(0, 5).examples
+    assert [item["x"] for item in items] == [0, 1, 2, 3, 4]
 
 
 @pytest.mark.parametrize(

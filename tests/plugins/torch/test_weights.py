@@ -6,8 +6,9 @@ import pytest
 from foretell.errors import LoadError
 from foretell_torch import weights
 
-torch = pytest.importorskip("torch")
-safetensors = pytest.importorskip("safetensors.torch")
+pytest.importorskip("torch")
+import torch
+from safetensors import torch as safetensors
 
 HERE = Path(__file__).parent
 

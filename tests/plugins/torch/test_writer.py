@@ -16,12 +16,14 @@ from foretell.errors import (
     UsageError,
 )
 
-torch = pytest.importorskip("torch")
+pytest.importorskip("torch")
+import torch
+
 pytest.importorskip("lightning")
-from foretell.store.open import open_objects  # noqa: E402
-from foretell_torch import PredictionWriter, read_predictions  # noqa: E402
-from foretell_torch.writer.spool import read_segments  # noqa: E402
-from trainer_run import Double, Rows, loaders, predict, trainer  # noqa: E402
+from foretell.store.open import open_objects
+from foretell_torch import PredictionWriter, read_predictions
+from foretell_torch.writer.spool import read_segments
+from trainer_run import Double, Rows, loaders, predict, trainer
 
 # Lightning's advice on numbers of workers and the like, which is Lightning's own.
 pytestmark = pytest.mark.filterwarnings("default:::lightning", "ignore::UserWarning")
@@ -333,7 +335,7 @@ def test_nothing_there(tmp_path):
     with pytest.raises(NotARun, match="no predictions"):
         read_predictions(tmp_path)
     with pytest.raises(ConfigError, match="write_interval"):
-        PredictionWriter(tmp_path, "hourly")
+        PredictionWriter(tmp_path, "hourly")  # type: ignore[arg-type]  # that is the point
 
 
 def test_a_loader_with_a_batch_sampler_of_its_own_cannot_be_cut(out):

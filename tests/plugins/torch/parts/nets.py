@@ -25,7 +25,7 @@ class Small(nn.Module):
 @dataclass
 class Answer:
     logits: torch.Tensor
-    pair: tuple
+    pair: tuple[object, ...]
     nothing: object = None
 
 
