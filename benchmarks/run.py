@@ -24,6 +24,8 @@ ALL = (
     "store_open",
     "protections",
     "forecast",
+    "torch_module",
+    "lightning_writer",
 )
 PACKAGES = (
     "foretell", "numpy", "zarr", "dask", "distributed", "torch", "transformers", "daft",

@@ -22,6 +22,7 @@ import torch
 pytest.importorskip("lightning")
 from foretell.store.open import open_objects
 from foretell_torch import PredictionWriter, read_predictions
+from foretell_torch.writer import finish
 from foretell_torch.writer.spool import read_segments
 from trainer_run import Double, Rows, loaders, predict, trainer
 
@@ -111,6 +112,14 @@ def test_batches_that_are_none_leave_gaps(out, mode):
     assert np.isnan(found["y"][gaps]).all()
     kept = found.valid == 1
     np.testing.assert_array_equal(found["y"][kept], rows(30)[kept])
+
+
+@pytest.mark.parametrize("mode", MODES[:4], ids=lambda m: "-".join(m.values()))
+def test_nothing_but_none_is_no_prediction_for_any_row(out, mode):
+    predict(out, [{"n": 12}], {"none_at": (0, 1)}, writer=mode)
+    found = read_predictions(out)
+    assert list(found) == []
+    assert found.valid.tolist() == [2] * 12
 
 
 @pytest.mark.parametrize("kind", ["all", "rows"])
@@ -249,6 +258,27 @@ def test_an_iterable_dataset_goes_on_where_it_stopped(out, mode, remaining):
     model = predict(out, [{**spec, "remaining": remaining}], writer=small)
     np.testing.assert_array_equal(read_predictions(out)["y"], rows(100))
     assert model.seen == list(range(40 if remaining else 0, 100))
+
+
+@pytest.mark.parametrize("chunk", [0, 3])
+def test_stopped_while_the_store_is_made(out, monkeypatch, chunk):
+    monkeypatch.setattr(finish, "CHUNK_BYTES", 100)
+    write = finish.ZarrWriter.write
+
+    def stopped(self, given, *values):
+        if given.id == chunk:
+            raise KeyError("planted")
+        return write(self, given, *values)
+
+    with monkeypatch.context() as planted:
+        planted.setattr(finish.ZarrWriter, "write", stopped)
+        with pytest.raises(KeyError, match="planted"):
+            predict(out, [{"n": 60}])
+    np.testing.assert_array_equal(read_predictions(out)["y"], rows(60))
+    model = predict(out, [{"n": 60}])
+    assert model.seen == list(range(60))
+    assert not (out / "spool").exists()
+    np.testing.assert_array_equal(read_predictions(out)["y"], rows(60))
 
 
 def test_a_complete_folder_is_not_touched(out):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -102,11 +103,14 @@ def model_identity(module: Any, version: str | None) -> str:
         return f"version {version}"
     torch = frameworks.torch()
     digest = hashlib.sha256(type(module).__qualname__.encode())
-    for name, value in module.state_dict().items():
-        digest.update(f"{name} {tuple(value.shape)} {value.dtype}".encode())
-        if torch.is_tensor(value) and value.numel() and value.device.type != "meta":
-            flat = value.detach().reshape(-1)
-            step = max(1, flat.numel() // _SAMPLES)
-            sample = flat[::step].cpu()
-            digest.update(sample.double().numpy().tobytes() if not sample.is_complex() else b"c")
+    with torch.no_grad():
+        for name, value in itertools.chain(module.named_parameters(), module.named_buffers()):
+            digest.update(f"{name} {tuple(value.shape)} {value.dtype}".encode())
+            # Of a sharded weight its own part: asking for all of it would wait for other ranks.
+            local = value.to_local() if hasattr(value, "to_local") else value
+            if local.numel() and local.device.type != "meta":
+                flat = torch.view_as_real(local) if local.is_complex() else local
+                flat = flat.detach().reshape(-1)
+                sample = flat[:: max(1, flat.numel() // _SAMPLES)].cpu()
+                digest.update(sample.double().numpy().tobytes())
     return f"sha256:{digest.hexdigest()}"

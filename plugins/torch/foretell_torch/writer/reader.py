@@ -111,7 +111,7 @@ def _chosen(record: Record, loader: int | None) -> int:
 
 def _read(folder: Path, objects: ObjectStore, record: Record, loader: int) -> Predictions:
     if record.format == "zarr" and record.complete:
-        return _read_store(folder / store_name(loader, len(record.loaders)))
+        return _read_store(folder / store_name(loader, len(record.loaders)), record, loader)
     gatherer: Gatherer = (
         Gatherer(objects, SPOOL, record)
         if record.format == "zarr" or (record.interval == "epoch" and not record.complete)
@@ -122,12 +122,15 @@ def _read(folder: Path, objects: ObjectStore, record: Record, loader: int) -> Pr
     return Predictions(arrays, valid)
 
 
-def _read_store(path: Path) -> Predictions:
+def _read_store(path: Path, record: Record, loader: int) -> Predictions:
     objects = open_objects(str(path))
     try:
         snapshot = open_snapshot(objects)
     except NotARun:
-        return Predictions({}, np.zeros(0, np.uint8))  # a loader without rows has no store
+        # Without rows, or when every batch was predicted to be None, there is nothing to store.
+        rows = record.loaders[loader].rows
+        n_rows = sum(record.counts[loader]) if rows is None else rows
+        return Predictions({}, np.full(n_rows, Valid.QUARANTINED, np.uint8))
     options = ZarrOptions(compression=snapshot.manifest.job["writer"]["compression"])
     run = RunReader(snapshot, ZarrWriter(options, objects))
     return Predictions({name: run[name][:] for name in run}, run.valid[:])
