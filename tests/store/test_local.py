@@ -398,3 +398,40 @@ def test_a_sweep_may_take_the_folder_a_writer_is_about_to_fill(objects, monkeypa
     assert swept
     assert objects.get("a") == b"2"
     assert objects.staged() == ()
+
+
+def test_several_drivers_may_try_a_new_place_at_once(tmp_path):
+    place = tmp_path / "a" / "b" / "out.zarr"
+    wrong: list[BaseException] = []
+
+    def attempt():
+        try:
+            for _ in range(200):
+                LocalObjects(str(place)).check_writable()
+        except BaseException as error:
+            wrong.append(error)
+
+    threads = [threading.Thread(target=attempt) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+    assert list(tmp_path.rglob("*")) == []
+
+
+@pytest.mark.parametrize("folder", ["there", "there/not/yet"])
+def test_file_systems_without_nameless_files_are_tried_with_a_name(tmp_path, monkeypatch, folder):
+    (tmp_path / "there").mkdir()
+    real, names = os.open, []
+
+    def refusing(path, flags, *more, **options):
+        if flags & os.O_TMPFILE == os.O_TMPFILE:
+            raise OSError(errno.EOPNOTSUPP, "not here")
+        names.append(os.path.basename(path))
+        return real(path, flags, *more, **options)
+
+    monkeypatch.setattr(os, "open", refusing)
+    LocalObjects(str(tmp_path / folder)).check_writable()
+    assert any(name.startswith(".foretell-") for name in names)
+    assert list((tmp_path / "there").iterdir()) == []

@@ -17,6 +17,9 @@ CONTROL = "_run/control"
 STAGE = "_run/stage"
 """Local stores only: where objects are written before they take their place."""
 
+PROBE = ".foretell-"
+"""Names begin so of what is created and removed again, to see whether a store can be written."""
+
 _NUMBERED = re.compile(r"(\d{12})\.jsonl\Z")
 _CONTROL = re.compile(rf"{CONTROL}/(\d{{6,}})-.+\.json\Z")
 _FOLD_NAME = re.compile(r"(\d{6,})-(\d{12,})\Z")
