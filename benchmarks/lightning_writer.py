@@ -31,9 +31,8 @@ def measure(form, rounds, say):
     reports = []
     for batch in (8, 64, 512):
         rows = batch * (2_000 if full else 200)
-        report = Report(
-            f"Writers in a Trainer, batch {batch}, {rows:,} rows", "rows/s", reference=LOOP
-        )
+        title = f"Writers in a Trainer, batch {batch}, {rows:,} rows"
+        report = Report(title, "rows/s", reference=LOOP)
         contenders = [
             (name, lambda name=name, batch=batch, rows=rows: rows / once(name, batch, rows)[0])
             for name in WRITERS
