@@ -20,6 +20,7 @@ pytest.importorskip("torch")
 import torch
 
 pytest.importorskip("lightning")
+from foretell.builtin.writers.zarr import ZarrWriter
 from foretell.store.open import open_objects
 from foretell_torch import PredictionWriter, read_predictions
 from foretell_torch.writer import finish
@@ -263,7 +264,7 @@ def test_an_iterable_dataset_goes_on_where_it_stopped(out, mode, remaining):
 @pytest.mark.parametrize("chunk", [0, 3])
 def test_stopped_while_the_store_is_made(out, monkeypatch, chunk):
     monkeypatch.setattr(finish, "CHUNK_BYTES", 100)
-    write = finish.ZarrWriter.write
+    write = ZarrWriter.write
 
     def stopped(self, given, *values):
         if given.id == chunk:
@@ -271,7 +272,7 @@ def test_stopped_while_the_store_is_made(out, monkeypatch, chunk):
         return write(self, given, *values)
 
     with monkeypatch.context() as planted:
-        planted.setattr(finish.ZarrWriter, "write", stopped)
+        planted.setattr(ZarrWriter, "write", stopped)
         with pytest.raises(KeyError, match="planted"):
             predict(out, [{"n": 60}])
     np.testing.assert_array_equal(read_predictions(out)["y"], rows(60))
