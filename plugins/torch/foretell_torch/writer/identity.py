@@ -72,10 +72,9 @@ class Identity:
         return np.arange(start, start + n_rows, dtype=np.int64)
 
     def _rows_by_index(self) -> bool:
-        from lightning.pytorch.overrides.distributed import _IndexBatchSamplerWrapper
-
+        # Lightning puts a batch sampler around that of a map-style loader, which notes the indices.
         sampler = getattr(self._loader, "batch_sampler", None)
-        return isinstance(sampler, _IndexBatchSamplerWrapper) and hasattr(self._dataset, "__len__")
+        return hasattr(sampler, "seen_batch_indices") and hasattr(self._dataset, "__len__")
 
 
 def batch_rows(batch: Any) -> int | None:

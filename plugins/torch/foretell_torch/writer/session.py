@@ -71,6 +71,7 @@ class Session:
             bytes_per_segment=writer.segment_bytes,
             by_time=writer.write_interval != "epoch",
         )
+        self._flat: set[int] = set()
         self._announce()
 
     def take(self, prediction: Any, batch: Any, batch_idx: int, loader: int) -> None:
@@ -85,7 +86,7 @@ class Session:
         arrays = None
         if identity.counted:
             if prediction is not None:
-                arrays = flatten(prediction, None, where)
+                arrays = flatten(prediction, None, where, known=loader in self._flat)
             rows = identity.rows(batch_idx, _count(arrays, batch))
             if rows is None:
                 raise ShapeMismatch(
@@ -107,7 +108,9 @@ class Session:
             flatten(prediction, len(rows), where)  # refuses what has no rows
             self._spool.add_file(loader, rows, *self._save(prediction, batch_idx, loader))
         else:
-            arrays = flatten(prediction, len(rows), where) if arrays is None else arrays
+            if arrays is None:
+                arrays = flatten(prediction, len(rows), where, known=loader in self._flat)
+            self._flat.add(loader)
             if not new.all():
                 arrays = {name: values[new] for name, values in arrays.items()}
             self._spool.add(loader, rows[new], arrays)
