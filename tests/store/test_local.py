@@ -435,3 +435,17 @@ def test_file_systems_without_nameless_files_are_tried_with_a_name(tmp_path, mon
     LocalObjects(str(tmp_path / folder)).check_writable()
     assert any(name.startswith(".foretell-") for name in names)
     assert list((tmp_path / "there").iterdir()) == []
+
+
+def test_a_sweep_of_one_session_leaves_what_others_stage(objects):
+    held: list[str] = []
+    stage = Path(objects.path) / "_run" / "stage"
+    for label in ("e000001-host-1-0", "e000002-host-2-0"):
+        folder = stage / label
+        folder.mkdir(parents=True)
+        (folder / "1-0").write_bytes(b"half")
+        held.append(f"_run/stage/{label}/1-0")
+    assert sorted(objects.staged()) == held
+    assert objects.sweep("e000001-") == 1
+    assert objects.staged() == (held[1],)
+    assert [path.name for path in stage.iterdir()] == ["e000002-host-2-0"]

@@ -41,6 +41,11 @@ def number_of(key: str) -> int | None:
     return int(match[1]) if match else None
 
 
+def worker_labels(epoch: int) -> str:
+    """How the labels of all workers of session ``epoch`` begin, under which they stage."""
+    return f"e{epoch:06d}-"
+
+
 def fold_name(epoch: int, sequence: int) -> str:
     """Name of the fold that epoch ``epoch`` made of all segments up to ``sequence``."""
     return f"{epoch:06d}-{sequence:012d}"

@@ -40,11 +40,11 @@ def walk(root: Root, parts: Parts, start: str = "") -> Iterator[str]:
         waiting = below
 
 
-def remove_staged(root: Root, own: str) -> int:
-    """Remove all staged files but those of the label ``own``; returns how many."""
+def remove_staged(root: Root, own: str, start: str = "") -> int:
+    """Remove the staged files of labels that begin with ``start`` and are not ``own``."""
     removed = 0
     for label, is_folder in list(_entries(root, STAGE_PARTS)):
-        if not is_folder:
+        if not is_folder or not label.startswith(start):
             continue
         staged = (*STAGE_PARTS, label)
         names = [name for name, _ in _entries(root, staged)]

@@ -157,10 +157,11 @@ class LocalObjects(ObjectStore):
 
     # --- looking after the folder -------------------------------------------------------------
 
-    def sweep(self) -> int:
+    def sweep(self, labels: str = "") -> int:
         with mapped(self.path, "sweeping", layout.STAGE):
             fault_point("sweep", layout.STAGE)
-            return remove_staged(self._root, self._staging.label) + remove_leftovers(self._root)
+            removed = remove_staged(self._root, self._staging.label, labels)
+            return removed if labels else removed + remove_leftovers(self._root)
 
     def staged(self) -> tuple[str, ...]:
         with mapped(self.path, "listing", layout.STAGE):
