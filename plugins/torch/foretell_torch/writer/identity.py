@@ -72,9 +72,12 @@ class Identity:
         return np.arange(start, start + n_rows, dtype=np.int64)
 
     def _rows_by_index(self) -> bool:
-        # Lightning puts a batch sampler around that of a map-style loader, which notes the indices.
+        # Lightning puts this around the batch sampler of a map-style loader, to note the indices.
+        # Its attribute is there only once it is iterated: the class has to tell.
+        from lightning.pytorch.overrides.distributed import _IndexBatchSamplerWrapper
+
         sampler = getattr(self._loader, "batch_sampler", None)
-        return hasattr(sampler, "seen_batch_indices") and hasattr(self._dataset, "__len__")
+        return isinstance(sampler, _IndexBatchSamplerWrapper) and hasattr(self._dataset, "__len__")
 
 
 def batch_rows(batch: Any) -> int | None:
