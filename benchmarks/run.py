@@ -26,6 +26,8 @@ ALL = (
     "protections",
     "forecast",
     "f_jax",
+    "torch_module",
+    "lightning_writer",
 )
 PACKAGES = (
     "foretell", "numpy", "zarr", "dask", "distributed", "torch", "transformers", "daft",

@@ -1,0 +1,1 @@
+"""LightningModules under ``sdk predict``, and the loaders of their datamodules as sources."""

@@ -1,0 +1,118 @@
+"""Which row is which: the index in the dataset where a loader has one, else what a rank counts."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from foretell_torch import frameworks
+from foretell_torch.writer.record import LoaderRecord
+from foretell_torch.writer.remaining import RemainingRows, SkippedRows
+
+_SAMPLES = 1024
+
+
+class Identity:
+    """Tells the rows of each batch of one loader.
+
+    Args:
+        loader: As the Trainer prepared it.
+    """
+
+    def __init__(self, loader: Any) -> None:
+        self._loader = loader
+        self._dataset: Any = getattr(loader, "dataset", None)
+        self._index = self._rows_by_index()
+        self._count = self._dataset.first() if isinstance(self._dataset, SkippedRows) else 0
+
+    @property
+    def counted(self) -> bool:
+        """Whether rows have no index and are counted by each rank."""
+        return not self._index
+
+    @property
+    def resumed(self) -> bool:
+        """Whether the loader is one of ``PredictionWriter.remaining``."""
+        return isinstance(self._dataset, RemainingRows | SkippedRows)
+
+    def record(self) -> LoaderRecord:
+        """What the folder's record says of this loader."""
+        dataset = self._dataset
+        if isinstance(dataset, RemainingRows | SkippedRows):
+            dataset = dataset.dataset
+        name = type(dataset if dataset is not None else self._loader).__qualname__
+        if self.counted:
+            return LoaderRecord("count", None, name)
+        return LoaderRecord("index", len(dataset), name)
+
+    def rows(self, batch_idx: int, n_rows: int | None) -> np.ndarray | None:
+        """int64 rows of a batch. Called once for each batch, in order.
+
+        Args:
+            batch_idx: Number of the batch on this rank.
+            n_rows: Its rows, where they are counted; None when nobody knows.
+
+        Returns:
+            None for a counted batch whose number of rows nobody knows.
+        """
+        if self._index:
+            seen: list[Sequence[int]] = self._loader.batch_sampler.seen_batch_indices
+            found = np.asarray(seen[batch_idx], dtype=np.int64)
+            seen[batch_idx] = []  # the Trainer keeps them for ever
+            if isinstance(self._dataset, RemainingRows):
+                return self._dataset.rows[found]
+            return found
+        if n_rows is None:
+            return None
+        start, self._count = self._count, self._count + n_rows
+        return np.arange(start, start + n_rows, dtype=np.int64)
+
+    def _rows_by_index(self) -> bool:
+        # Lightning puts this around the batch sampler of a map-style loader, to note the indices.
+        # Its attribute is there only once it is iterated: the class has to tell.
+        from lightning.pytorch.overrides.distributed import _IndexBatchSamplerWrapper
+
+        sampler = getattr(self._loader, "batch_sampler", None)
+        return isinstance(sampler, _IndexBatchSamplerWrapper) and hasattr(self._dataset, "__len__")
+
+
+def batch_rows(batch: Any) -> int | None:
+    """Rows of a batch a counted loader gave, as far as its first tensor tells."""
+    if isinstance(batch, dict):
+        batch = next(iter(batch.values()), None)
+        return batch_rows(batch)
+    if hasattr(batch, "shape"):
+        return int(batch.shape[0]) if len(batch.shape) else None
+    if isinstance(batch, tuple | list) and batch:
+        inner = batch[0]
+        if hasattr(inner, "shape") or isinstance(inner, dict | tuple):
+            return batch_rows(inner)
+        return len(batch)
+    return None
+
+
+def model_identity(module: Any, version: str | None) -> str:
+    """What identifies a module's weights: the user's version, or a hash of names and samples.
+
+    Hashing all bytes of a large model would delay every start; up to 1,024 values of each weight,
+    spread evenly, change with any training.
+    """
+    if version is not None:
+        return f"version {version}"
+    torch = frameworks.torch()
+    digest = hashlib.sha256(type(module).__qualname__.encode())
+    with torch.no_grad():
+        for name, value in itertools.chain(module.named_parameters(), module.named_buffers()):
+            digest.update(f"{name} {tuple(value.shape)} {value.dtype}".encode())
+            # Of a sharded weight its own part: asking for all of it would wait for other ranks.
+            local = value.to_local() if hasattr(value, "to_local") else value
+            if local.numel() and local.device.type != "meta":
+                flat = torch.view_as_real(local) if local.is_complex() else local
+                flat = flat.detach().reshape(-1)
+                sample = flat[:: max(1, flat.numel() // _SAMPLES)].cpu()
+                digest.update(sample.double().numpy().tobytes())
+    return f"sha256:{digest.hexdigest()}"

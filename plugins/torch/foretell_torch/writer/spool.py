@@ -1,0 +1,227 @@
+"""The spool of one rank: rows go in batch by batch and come to rest in files of many rows.
+
+A thread of its own encodes and stores; at most two segments wait for it, so a slow disk slows the
+model down instead of filling the memory. A file is put in place whole. Files stay few: one is
+closed when it is large, or when it has been open for a second *and* for half a percent of the time
+the spool has been open, so their number grows with the logarithm of a long run's time.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+from foretell.errors import StoreError
+from foretell.store.objects import ObjectStore
+from foretell.types import Arrays, OutputSpec
+
+from foretell_torch.writer.segment import Segment, check_like, decode, encode, joined
+
+SPOOL = "spool"
+INDEX = "index"
+
+SECONDS = 1.0
+SHARE = 0.005
+
+
+def segment_key(folder: str, rank: int, number: int) -> str:
+    """Key of segment ``number`` of a rank, 1-based."""
+    return f"{folder}/rank-{rank:04d}/{number:012d}.safetensors"
+
+
+def segment_keys(objects: ObjectStore, folder: str) -> list[str]:
+    """Keys of all segments, by rank and in the order they were written."""
+    return sorted(key for key in objects.list(f"{folder}/") if key.endswith(".safetensors"))
+
+
+def read_segments(objects: ObjectStore, folder: str) -> Iterator[tuple[str, Segment]]:
+    """Every segment with its key, by rank and in the order they were written.
+
+    Raises:
+        StoreError: one is damaged.
+    """
+    for key in segment_keys(objects, folder):
+        yield key, decode(objects.get(key), key)
+
+
+@dataclass(slots=True)
+class _Open:
+    """The segment that is being filled."""
+
+    loader: int
+    since: float
+    batches: list[tuple[np.ndarray, Arrays]] = field(default_factory=list)
+    gaps: list[np.ndarray] = field(default_factory=list)
+    files: list[tuple[str, int]] = field(default_factory=list)
+    bytes: int = 0
+
+
+class Spool:
+    """Appends to the spool of one rank. Methods are called from one thread.
+
+    Args:
+        objects: The output folder.
+        folder: :data:`SPOOL`, or :data:`INDEX` where predictions lie in files of their own.
+        rank: Whose.
+        bytes_per_segment: Size at which a segment is closed.
+        by_time: Whether time closes one too.
+        clock: Seconds, monotonic.
+    """
+
+    def __init__(
+        self,
+        objects: ObjectStore,
+        folder: str,
+        rank: int,
+        *,
+        bytes_per_segment: int,
+        by_time: bool,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._objects = objects
+        self._folder = folder
+        self._rank = rank
+        self._limit = bytes_per_segment
+        self._by_time = by_time
+        self._clock = clock
+        self._began = clock()
+        self._number = self._last_number()
+        self._open: _Open | None = None
+        self._specs: dict[int, dict[str, OutputSpec]] = {}
+        self._queue: queue.Queue[_Open | None] = queue.Queue(maxsize=2)
+        self._failure: BaseException | None = None
+        self._thread = threading.Thread(target=self._work, name="predictions", daemon=True)
+        self._thread.start()
+
+    def add(self, loader: int, rows: np.ndarray, arrays: Arrays) -> None:
+        """Append predicted rows.
+
+        Args:
+            loader: Index of the loader.
+            rows: int64 ``(n,)``.
+            arrays: Outputs, ``n`` rows each; not to be changed afterwards.
+
+        Raises:
+            ShapeMismatch: other outputs than those before.
+            ForetellError: an earlier segment could not be stored.
+        """
+        known = self._specs.get(loader)
+        if known is None:
+            found = Segment(self._rank, loader, rows, arrays)
+            self._specs[loader] = {spec.name: spec for spec in found.specs()}
+        else:
+            check_like(known, arrays)
+        target = self._target(loader)
+        target.batches.append((rows, arrays))
+        target.bytes += sum(values.nbytes for values in arrays.values())
+        self._close_if_due()
+
+    def add_file(self, loader: int, rows: np.ndarray, name: str, size: int) -> None:
+        """Append rows whose predictions are in the file ``name`` of ``size`` bytes, in place."""
+        target = self._target(loader)
+        target.batches.append((rows, {}))
+        target.files.append((name, len(rows)))
+        target.bytes += size
+        self._close_if_due()
+
+    def add_gap(self, loader: int, rows: np.ndarray) -> None:
+        """Append rows whose batch has no prediction."""
+        self._target(loader).gaps.append(rows)
+        self._close_if_due()
+
+    def flush(self) -> None:
+        """Store everything that was added; return when it is in place.
+
+        Raises:
+            ForetellError: it could not be stored.
+        """
+        self._close()
+        self._queue.join()
+        self._raise()
+
+    def close(self) -> None:
+        """Store everything and end the thread. Raises nothing: call :meth:`flush` before."""
+        if not self._thread.is_alive():
+            return
+        self._close(check=False)
+        self._queue.put(None)
+        self._thread.join()
+
+    # --- steps ----------------------------------------------------------------------------------
+
+    def _last_number(self) -> int:
+        prefix = f"{self._folder}/rank-{self._rank:04d}/"
+        names = [
+            k.rpartition("/")[2]
+            for k in segment_keys(self._objects, self._folder)
+            if k.startswith(prefix)
+        ]
+        return max((int(name.partition(".")[0]) for name in names), default=0)
+
+    def _target(self, loader: int) -> _Open:
+        if self._open is not None and self._open.loader != loader:
+            self._close()
+        if self._open is None:
+            self._open = _Open(loader, self._clock())
+        return self._open
+
+    def _close_if_due(self) -> None:
+        self._raise()
+        assert self._open is not None
+        now = self._clock()
+        open_for = now - self._open.since
+        late = open_for >= max(SECONDS, SHARE * (now - self._began))
+        if self._open.bytes >= self._limit or (self._by_time and late):
+            self._close()
+
+    def _close(self, check: bool = True) -> None:
+        found, self._open = self._open, None
+        if found is not None:
+            self._queue.put(found)
+        if check:
+            self._raise()
+
+    def _raise(self) -> None:
+        if self._failure is not None:
+            raise self._failure
+
+    def _work(self) -> None:
+        while True:
+            found = self._queue.get()
+            try:
+                if found is None:
+                    return
+                if self._failure is None:
+                    self._store(found)
+            except BaseException as error:
+                self._failure = error
+            finally:
+                self._queue.task_done()
+
+    def _store(self, found: _Open) -> None:
+        segment = joined(self._rank, found.loader, found.batches)
+        gaps = np.concatenate(found.gaps) if found.gaps else np.zeros(0, np.int64)
+        data = encode(
+            Segment(
+                segment.rank,
+                segment.loader,
+                segment.rows,
+                segment.arrays,
+                segment.lengths,
+                gaps,
+                tuple(found.files),
+            )
+        )
+        key = segment_key(self._folder, self._rank, self._number + 1)
+        if not self._objects.create(key, data):
+            raise StoreError(
+                "another process writes the predictions of this rank",
+                facts=[("folder", self._objects.url), ("file", key)],
+                tries=[("output_dir=another folder", "for each Trainer its own")],
+                slug="store-held",
+            )
+        self._number += 1

@@ -1,0 +1,130 @@
+import numpy as np
+import pytest
+from foretell import open_run
+from foretell.builtin.writers.zarr import ZarrOptions, ZarrWriter
+from foretell.errors import FingerprintMismatch, HeldError
+from foretell.plan import Plan
+from foretell.store.assemble import assemble
+from foretell.store.local import LocalObjects
+from foretell.store.manifest import new_manifest
+from foretell.store.snapshot import open_snapshot
+from foretell.store.verify import verify
+from foretell.types import OutputSpec, RunState
+
+N, CHUNK = 50, 8
+
+
+def manifest(rows=N, model="a"):
+    plan = Plan(
+        n_rows=rows,
+        row_offset=0,
+        chunk_rows=CHUNK,
+        batch_size=CHUNK,
+        slots=1,
+        threads=1,
+        group_size=1,
+        seed=0,
+        outputs=(OutputSpec("y", (2,), "float32"), OutputSpec("text", (), "str")),
+    )
+    return new_manifest(
+        job={"version": 1, "source": None, "predictor": None, "writer": {"kind": "zarr"}},
+        fingerprint={"model": model},
+        plan=plan.to_json(),
+        versions={},
+        live=True,
+    )
+
+
+def values(rows):
+    y = np.stack([rows, rows + 0.5], axis=1).astype("float32")
+    return {"y": y, "text": np.array([f"row {row}" for row in rows], dtype=object)}
+
+
+class Reader:
+    def __init__(self, without=(), stop_at=None):
+        self.without, self.stop_at, self.chunks = without, stop_at, []
+
+    def __call__(self, chunk):
+        if chunk.id == self.stop_at:
+            raise KeyboardInterrupt
+        self.chunks.append(chunk.id)
+        rows = np.arange(chunk.start, chunk.stop)
+        valid = np.ones(len(rows), np.uint8)
+        valid[np.isin(rows, list(self.without))] = 2
+        return values(rows), valid
+
+
+def run(folder, read, **about):
+    objects = LocalObjects(str(folder))
+    return assemble(objects, manifest(**about), ZarrWriter(ZarrOptions(), objects), read)
+
+
+def check(folder):
+    objects = LocalObjects(str(folder))
+    report = verify(open_snapshot(objects), ZarrWriter(ZarrOptions(), objects), deep=True)
+    assert report.problems == []
+
+
+def test_what_comes_out_is_a_finished_run(tmp_path):
+    assert run(tmp_path / "r", Reader()) is RunState.DONE
+    check(tmp_path / "r")
+    opened = open_run(str(tmp_path / "r"))
+    np.testing.assert_array_equal(opened["y"][:], values(np.arange(N))["y"])
+    assert opened["text"][41] == "row 41"
+    status = opened.status()
+    assert (status.state, status.totals.rows_done) == ("done", N)
+
+
+def test_rows_without_a_prediction_make_it_partial(tmp_path):
+    assert run(tmp_path / "r", Reader(without={3, 20})) is RunState.PARTIAL
+    check(tmp_path / "r")
+    opened = open_run(str(tmp_path / "r"))
+    assert np.flatnonzero(opened.valid[:] == 2).tolist() == [3, 20]
+    assert opened.status().totals.rows_quarantined == 2
+
+
+@pytest.mark.parametrize("stop_at", range(7))
+def test_a_call_that_was_stopped_is_continued(tmp_path, stop_at):
+    whole = tmp_path / "whole"
+    run(whole, Reader())
+    first = Reader(stop_at=stop_at)
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "r", first)
+    second = Reader()
+    assert run(tmp_path / "r", second) is RunState.DONE
+    check(tmp_path / "r")
+    for path in whole.rglob("*"):
+        inside = path.relative_to(whole)
+        if path.is_file() and inside.parts[0] != "_run":
+            assert (tmp_path / "r" / inside).read_bytes() == path.read_bytes()
+
+
+def test_a_finished_run_is_not_touched(tmp_path):
+    run(tmp_path / "r", Reader(without={3}))
+    before = {path: path.read_bytes() for path in (tmp_path / "r").rglob("*") if path.is_file()}
+    again = Reader()
+    assert run(tmp_path / "r", again) is RunState.PARTIAL
+    assert again.chunks == []
+    assert before == {p: p.read_bytes() for p in (tmp_path / "r").rglob("*") if p.is_file()}
+
+
+def test_another_run_in_the_place_is_refused(tmp_path):
+    run(tmp_path / "r", Reader())
+    for other in ({"rows": N + 1}, {"model": "b"}):
+        with pytest.raises(FingerprintMismatch):
+            run(tmp_path / "r", Reader(), **other)
+
+
+def test_two_cannot_assemble_one_run(tmp_path):
+    class Nested(Reader):
+        def __call__(self, chunk):
+            with pytest.raises(HeldError):
+                run(tmp_path / "r", Reader())
+            return super().__call__(chunk)
+
+    assert run(tmp_path / "r", Nested()) is RunState.DONE
+
+
+def test_no_rows_are_a_finished_run(tmp_path):
+    assert run(tmp_path / "r", Reader(), rows=0) is RunState.DONE
+    assert len(open_run(str(tmp_path / "r"))["y"][:]) == 0
