@@ -156,7 +156,7 @@ class ServiceDeployer(Deployer):
     def __init__(self, options: ServiceOptions) -> None:
         self.options = options
 
-    def services(self) -> list[ServiceSpec]:
+    def services(self, predictor: Predictor) -> list[ServiceSpec]:
         given = {"die_at": self.options.die_at, "marker": self.options.marker}
         return [
             ServiceSpec(

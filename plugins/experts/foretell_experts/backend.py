@@ -269,9 +269,7 @@ def _differentiable(tensor: torch.Tensor) -> bool:
 def _differentiate(outputs: Any, grad_outputs: Any) -> None:
     pairs = [
         (output, grad.to(output.dtype))
-        for output, grad in zip(
-            nested_flatten(outputs), nested_flatten(grad_outputs), strict=True
-        )
+        for output, grad in zip(nested_flatten(outputs), nested_flatten(grad_outputs), strict=True)
         if output.requires_grad
     ]
     if pairs:

@@ -31,9 +31,7 @@ class CheckpointError(LoadError):
 
 def save(backend: ExpertBackend, path: str | Path) -> None:
     """Write a backend's state; the file appears whole or not at all."""
-    tensors = {
-        _WEIGHTS + name: value for name, value in backend.expert.state_dict().items()
-    }
+    tensors = {_WEIGHTS + name: value for name, value in backend.expert.state_dict().items()}
     record: dict[str, Any] = {
         "version": VERSION,
         "name": backend.name,
@@ -108,7 +106,11 @@ def load(backend: ExpertBackend, path: str | Path) -> None:
     if record["version"] != VERSION:
         raise CheckpointError(
             "the checkpoint has another format version",
-            facts=[("file", str(path)), ("expected", str(VERSION)), ("got", str(record["version"]))],
+            facts=[
+                ("file", str(path)),
+                ("expected", str(VERSION)),
+                ("got", str(record["version"])),
+            ],
         )
     weights = weights_of(tensors, header)
     check_weights(backend.expert, weights, str(path))
@@ -184,9 +186,7 @@ def weights_of(
     }
 
 
-def check_weights(
-    module: torch.nn.Module, weights: Mapping[str, torch.Tensor], path: str
-) -> None:
+def check_weights(module: torch.nn.Module, weights: Mapping[str, torch.Tensor], path: str) -> None:
     """Refuse weights that are not exactly a module's.
 
     Raises:
@@ -204,6 +204,4 @@ def check_weights(
     ]
     wrong = [(label, text) for label, text in facts if text]
     if wrong:
-        raise CheckpointError(
-            "the weights are not this module's", facts=[("file", path), *wrong]
-        )
+        raise CheckpointError("the weights are not this module's", facts=[("file", path), *wrong])

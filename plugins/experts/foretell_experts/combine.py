@@ -75,9 +75,7 @@ def combine(choice: Choice, answers: Answers, names: Sequence[str]) -> Arrays:
     kept = answers.numbers(choice.experts)
     weights = _weights(choice, kept)
     like = _common(answers, names)
-    combined = {
-        name: _sum(name, array, kept, weights, answers) for name, array in like.items()
-    }
+    combined = {name: _sum(name, array, kept, weights, answers) for name, array in like.items()}
     combined[ANSWERED] = kept.astype(np.int32)
     return combined
 

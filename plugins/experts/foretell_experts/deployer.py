@@ -158,5 +158,3 @@ class MixtureDeployment(Deployment):
         self._mixture.close()
         if self._here is not None:
             self._here.close()
-
-

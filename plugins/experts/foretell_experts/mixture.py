@@ -252,5 +252,3 @@ class _Asked:
 
     def _name(self, number: int) -> str:
         return self._mixture.options.experts[number].name
-
-

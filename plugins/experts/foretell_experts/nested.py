@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 
-
 def nested_flatten(nest: Any) -> Iterator[Any]:
     """The leaves of a nest, depth first."""
     if isinstance(nest, Mapping):

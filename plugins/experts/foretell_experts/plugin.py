@@ -9,11 +9,15 @@ from foretell import Entry, hookimpl
 def register_predictors() -> list[Entry]:
     """The mixture of experts."""
     target = "foretell_experts.predictor:ExpertsPredictor"
-    return [Entry("experts", "Several torch modules, routed by row and combined", target, "experts")]
+    return [
+        Entry("experts", "Several torch modules, routed by row and combined", target, "experts")
+    ]
 
 
 @hookimpl
 def register_deployers() -> list[Entry]:
     """Experts as services of the cluster."""
     target = "foretell_experts.deployer:ExpertsDeployer"
-    return [Entry("experts", "Each expert a service on some worker, batched there", target, "experts")]
+    return [
+        Entry("experts", "Each expert a service on some worker, batched there", target, "experts")
+    ]

@@ -14,7 +14,7 @@ from foretell.imports import load_object, module_file
 from foretell.rows import to_outputs
 from foretell.types import Batch, Examples
 
-from foretell_experts.settings import ExpertsOptions, ExpertSettings, RouterSettings
+from foretell_experts.settings import ExpertSettings, ExpertsOptions, RouterSettings
 
 if TYPE_CHECKING:
     from foretell_experts.router import Router

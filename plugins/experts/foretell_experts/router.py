@@ -92,7 +92,9 @@ class Function:
 
     def __call__(self, inputs: Any, rows: int) -> Choice:
         answer = self._function(inputs, **self._options)
-        chosen, weights = answer if isinstance(answer, tuple) and len(answer) == 2 else (answer, None)
+        chosen, weights = (
+            answer if isinstance(answer, tuple) and len(answer) == 2 else (answer, None)
+        )
         experts = self._experts(np.asarray(chosen), rows)
         if weights is None:
             real = np.maximum(1, (experts >= 0).sum(axis=1, keepdims=True))

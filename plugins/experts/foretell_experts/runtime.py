@@ -135,9 +135,7 @@ class Runtime:
                 state = "shut down" if self._stopped.is_set() else "started"
                 raise RuntimeError(f"the runtime was {state} before")
             self._spawn()
-            self._watcher = threading.Thread(
-                target=self._watch, name="experts-watch", daemon=True
-            )
+            self._watcher = threading.Thread(target=self._watch, name="experts-watch", daemon=True)
             self._watcher.start()
         atexit.register(self.shutdown)
         if not self.ready.wait(timeout):
@@ -162,6 +160,8 @@ class Runtime:
         self._wake()
         if thread is not None and thread is not threading.current_thread():
             thread.join(timeout)
+        if self._watcher is not None and self._watcher is not threading.current_thread():
+            self._watcher.join(timeout)
         running = self._running
         if running is not None:
             for task in running.tasks:

@@ -64,6 +64,8 @@ class Limits:
                 stamps = read_board(member.info.board)
                 self._time(member, stamps, now)
                 self._memory(member, stamps, sampling)
+                if sampling:
+                    self.cluster.sample(member.address, self.crew.job.run)
             elif sampling:
                 self.cluster.call_nanny(member.address, "board", read_elapsed, member.info.board)
                 self.cluster.sample(member.address, self.crew.job.run)
@@ -75,10 +77,14 @@ class Limits:
             self._time(member, answer.result, None)
 
     def sampled(self, answer: Answered) -> None:
-        """Figures of a worker of another host."""
-        if isinstance(answer.result, dict):
-            self._keep(answer.address, answer.result["rss"], answer.result["cpu_seconds"], [])
-            self.samples[answer.address]["deployment"] = answer.result["deployment"]
+        """What a worker says of itself; one of this host is measured from outside."""
+        result = answer.result
+        member = self.crew.member(answer.address)
+        if member is None or member.info is None or not isinstance(result, dict):
+            return
+        if member.info.host != self.host or answer.address not in self.samples:
+            self._keep(answer.address, result["rss"], result["cpu_seconds"], [])
+        self.samples[answer.address]["deployment"] = result["deployment"]
 
     def _time(self, member: Member, stamps: list[Stamp], now: float | None) -> None:
         for stamp in stamps:
