@@ -19,7 +19,7 @@ from foretell_experts.schema import DUMMY_BATCH_SIZE, BatchTensorDescriptor
 MAX_BATCH_SIZE = 4096
 
 
-class ExpertBackend(nn.Module):
+class ExpertBackend(nn.Module):  # type: ignore[misc] # torch's types are not followed
     """Serves an expert to many clients, whose tasks share batches.
 
     ``forward`` and ``backward`` are what the pools call; clients submit to ``forward_pool`` and
@@ -263,7 +263,7 @@ def _host_descriptor(output: Any) -> BatchTensorDescriptor:
 
 
 def _differentiable(tensor: torch.Tensor) -> bool:
-    return tensor.is_floating_point() or tensor.is_complex()
+    return bool(tensor.is_floating_point() or tensor.is_complex())
 
 
 def _differentiate(outputs: Any, grad_outputs: Any) -> None:

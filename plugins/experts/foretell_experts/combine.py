@@ -41,7 +41,7 @@ class Answers:
         self.outputs[number], self.rows[number] = outputs, rows
 
     def numbers(self, chosen: np.ndarray) -> np.ndarray:
-        """The experts of ``chosen`` (int64 ``(B, k)``) that answered for their row, -1 elsewhere."""
+        """The experts of ``chosen``, int64 ``(B, k)``, that answered for their row; else -1."""
         kept = np.full_like(chosen, -1)
         for number, rows in self.rows.items():
             there = np.zeros(self._size, dtype=bool)

@@ -1,4 +1,4 @@
-"""The runtime that the experts of one process share, so that one thread computes for all of them."""
+"""The runtime that the experts of one process share: one thread computes for all of them."""
 
 from __future__ import annotations
 

@@ -82,14 +82,16 @@ class Mixture:
         answers = asked.gather()
         with self._counts.lock:
             self._counts.batches += 1
-            self._counts.rows_short += int((answers.numbers(chosen) != chosen).any(axis=1).sum())
+            short = (answers.numbers(chosen) != chosen).any(axis=1)
+            self._counts.rows_short += int(np.count_nonzero(short))
         return combine(Choice(chosen, choice.weights), answers, self._names)
 
     def need(self, chosen: np.ndarray) -> np.ndarray:
         """How many experts of each row must answer: int64 ``(B,)``."""
         counts = (chosen >= 0).sum(axis=1)
         k_min = self._options.k_min
-        return counts if k_min is None else np.minimum(counts, k_min)
+        needed: np.ndarray = counts if k_min is None else np.minimum(counts, k_min)
+        return needed
 
     def submit(self, number: int, arrays: Arrays, rows: np.ndarray, until: float) -> Future[Arrays]:
         """Ask one expert for rows, in a thread of its own."""

@@ -82,8 +82,8 @@ class ExpertsDeployerOptions(DeployerOptions):
     )
     batching: Literal["dynamic", "fixed"] = Field(
         default="dynamic",
-        description="dynamic: rows of several chunks share a batch. fixed: a row is always computed "
-        "at its place in a full batch, so that equal plans give equal bytes; costs more compute.",
+        description="dynamic: rows of several chunks share a batch. fixed: a row is computed at "
+        "its place in a full batch, so that equal plans give equal bytes; costs more compute.",
     )
     max_batch_size: int | None = Field(
         default=None,
