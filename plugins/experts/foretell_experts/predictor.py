@@ -138,7 +138,8 @@ class ExpertsPredictor(Predictor):
 
     def _identity(self, name: str, settings: ExpertSettings | RouterSettings) -> dict[str, str]:
         file = module_file(settings.model, self.options.base_dir)
-        parts = _source(name, settings.model, file)
+        kind = "gate" if isinstance(settings, RouterSettings) and settings.gate else "model"
+        parts = _source(name, f"{settings.model} ({kind})", file)
         parts[f"{name}.options"] = hash_json(settings.options)
         if isinstance(settings, RouterSettings):
             parts[f"{name}.top_k"] = str(settings.top_k)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
-from foretell.errors import ShapeMismatch
+from foretell.errors import LoadError, ShapeMismatch
 from foretell.imports import load_object
 from torch import nn
 
@@ -145,11 +144,15 @@ def make_router(
     """
     if settings is None:
         return Everyone(len(names))
-    found = load_object(settings.model, base_dir)
-    if isinstance(found, nn.Module) or (inspect.isclass(found) and issubclass(found, nn.Module)):
-        module = load_module("the gate", settings.model, settings.options, checkpoint, base_dir)
+    if settings.gate is not None:
+        module = load_module("the gate", settings.gate, settings.options, checkpoint, base_dir)
         return Gate(module, len(names), settings.top_k)
-    return Function(found, names, settings.options)
+    function = load_object(settings.model, base_dir)
+    if not callable(function):
+        raise LoadError(
+            f"{settings.model} is not callable", facts=[("got", type(function).__name__)]
+        )
+    return Function(function, names, settings.options)
 
 
 def _misrouted(what: str, expected: str, got: str) -> ShapeMismatch:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from foretell.abc import DeployerOptions, PredictorOptions
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 class ExpertSettings(BaseModel):
@@ -35,16 +35,32 @@ class RouterSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
-    model: str = Field(
-        description="Import string of a function inputs -> (experts, weights), or of the class of "
-        "a gate: a torch module inputs -> one score for each expert."
+    function: str | None = Field(
+        default=None,
+        description="Import string of a function: inputs -> (experts, weights), or experts alone.",
     )
-    checkpoint: str | None = Field(default=None, description="A gate's weights.")
+    gate: str | None = Field(
+        default=None,
+        description="Import string of the class of a learnt gate, or of a function that makes it: "
+        "a torch module inputs -> one score for each expert.",
+    )
+    checkpoint: str | None = Field(default=None, description="The gate's weights.")
     options: dict[str, Any] = Field(
         default_factory=dict,
-        description="Keyword arguments for the gate's class, or for every call of the function.",
+        description="Keyword arguments for making the gate, or for every call of the function.",
     )
     top_k: int = Field(default=1, ge=1, description="Experts a gate chooses for each row.")
+
+    @model_validator(mode="after")
+    def _one_of_two(self) -> RouterSettings:
+        if (self.function is None) == (self.gate is None):
+            raise ValueError("a router is either a function or a gate: name one of the two")
+        return self
+
+    @property
+    def model(self) -> str:
+        """The import string, whichever it is."""
+        return str(self.function or self.gate)
 
 
 class ExpertsOptions(PredictorOptions):
