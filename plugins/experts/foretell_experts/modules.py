@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,10 @@ from foretell.imports import load_object
 from torch import nn
 
 from foretell_experts.checkpoints import check_weights, read, weights_of
+
+
+_LOADING = threading.Lock()
+"""Modules are made one after the other: much in torch is initialised by whoever comes first."""
 
 
 def load_module(
@@ -29,13 +34,14 @@ def load_module(
     Raises:
         LoadError: with the cause.
     """
-    found = load_object(text, base_dir)
-    module = found if isinstance(found, nn.Module) else _made(what, text, found, options)
-    if checkpoint is not None:
-        weights = read_weights(checkpoint)
-        check_weights(module, weights, str(checkpoint))
-        module.load_state_dict(weights)
-    return module
+    with _LOADING:
+        found = load_object(text, base_dir)
+        module = found if isinstance(found, nn.Module) else _made(what, text, found, options)
+        if checkpoint is not None:
+            weights = read_weights(checkpoint)
+            check_weights(module, weights, str(checkpoint))
+            module.load_state_dict(weights)
+        return module
 
 
 def _made(what: str, text: str, found: Any, options: Mapping[str, Any]) -> nn.Module:
