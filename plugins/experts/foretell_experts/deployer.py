@@ -71,7 +71,7 @@ class ExpertsDeployer(Deployer):
                 "max_batch_size": options.max_batch_size,
                 "min_batch_size": options.min_batch_size,
                 "flush": options.flush,
-                "process_timeout": predictor.options.timeout,
+                "process_timeout": options.process_timeout or predictor.options.timeout / 2,
             },
             memory=memory,
         )

@@ -115,6 +115,12 @@ class ExpertsDeployerOptions(DeployerOptions):
         ge=0,
         description="Seconds after which a batch under min_batch_size is computed all the same.",
     )
+    process_timeout: float | None = Field(
+        default=None,
+        gt=0,
+        description="Seconds one call of an expert may take before it counts as hung and the "
+        "others of its worker go on; half of the predictor's timeout when absent.",
+    )
     memory_budget: int | None = Field(
         default=None, ge=1, description="Bytes of experts that one worker may hold."
     )
