@@ -14,7 +14,6 @@ from torch import nn
 
 from foretell_experts.checkpoints import check_weights, read, weights_of
 
-
 _LOADING = threading.Lock()
 """Modules are made one after the other: much in torch is initialised by whoever comes first."""
 

@@ -103,9 +103,7 @@ def test_backward_is_autograd_on_the_concatenated_batch(optimizer, clip, schedul
     for step in range(3):
         xs = [random(size, 6, seed=10 * step + size) for size in (1, 4, 3)]
         grads = [random(len(x), 3, seed=99 + len(x)) for x in xs]
-        tasks = [
-            backend.backward_pool.submit_task(x, g) for x, g in zip(xs, grads, strict=True)
-        ]
+        tasks = [backend.backward_pool.submit_task(x, g) for x, g in zip(xs, grads, strict=True)]
         with Runtime({"again": _Once(backend)}):
             got = torch.cat([task.result(BOUND)[0] for task in tasks])
         backend = _revived(backend)

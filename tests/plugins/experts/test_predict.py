@@ -183,9 +183,7 @@ def test_a_bad_row_is_quarantined_alone(bench):
 
 
 def test_with_k_min_a_row_goes_on_with_the_experts_that_answered(bench):
-    text = job(
-        many(2, e1={"raise_at": 301}), "k_min = 1", more="[schedule]\nchunk = 128\n"
-    )
+    text = job(many(2, e1={"raise_at": 301}), "k_min = 1", more="[schedule]\nchunk = 128\n")
     rows = prepare(bench, 500, text)
     done = predict(bench)
     assert done.code == 0, done.err
@@ -254,8 +252,7 @@ def test_in_python_and_as_a_stream(bench, monkeypatch):
         "kind": "experts",
         "batch_size": 16,
         "experts": [
-            {"name": e["name"], "model": "model.py:Times", "options": e["options"]}
-            for e in many(2)
+            {"name": e["name"], "model": "model.py:Times", "options": e["options"]} for e in many(2)
         ],
         "router": {"function": "model.py:two", "options": {"count": 2}},
     }
