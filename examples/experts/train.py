@@ -77,10 +77,10 @@ def main():
         "high": (Expert(), half == 1, y),
         "gate": (Gate(), torch.ones_like(half, dtype=torch.bool), half),
     }
-    steps = {
-        name: given.epochs * -(-int(mask.sum()) // BATCH) for name, (_, mask, _) in jobs.items()
-    }
-    served = {name: backend(name, module, steps[name]) for name, (module, _, _) in jobs.items()}
+    served = {}
+    for name, (module, mask, _) in jobs.items():
+        parts = -(-int(mask.sum()) // BATCH)
+        served[name] = backend(name, module, steps=given.epochs * parts)
     with Runtime(served) as runtime:
         for seed, (name, (_, mask, target)) in enumerate(jobs.items()):
             loss = train(served[name], x[mask], target[mask], given.epochs, seed)

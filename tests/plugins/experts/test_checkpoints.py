@@ -129,7 +129,8 @@ def test_an_expert_is_loaded_from_any_of_the_formats(tmp_path: Path, form: str):
     (tmp_path / "model.py").write_text(
         "from torch import nn\n"
         "def net(width):\n"
-        "    return nn.Sequential(nn.Linear(4, width), nn.BatchNorm1d(width), nn.Linear(width, 2))\n"
+        "    first, last = nn.Linear(4, width), nn.Linear(width, 2)\n"
+        "    return nn.Sequential(first, nn.BatchNorm1d(width), last)\n"
     )
     loaded = load_module("the net", "model.py:net", {"width": 3}, path, tmp_path)
     for name, value in backend.expert.state_dict().items():

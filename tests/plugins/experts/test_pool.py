@@ -354,7 +354,7 @@ def test_a_process_function_that_hangs_is_reported_and_the_others_go_on():
         victims = [hung.submit_task(rows(at)) for at in range(8)]
         assert gate.entered.wait(BOUND)
         for future in victims:
-            with pytest.raises(ProcessHung, match="limit +0.1 s"):
+            with pytest.raises(ProcessHung, match=r"limit +0\.1 s"):
                 future.result(BOUND)
 
         def work(number: int) -> None:
