@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from foretell_experts.pool import TaskPool
 from foretell_experts.schema import DUMMY_BATCH_SIZE, BatchTensorDescriptor
 
 MAX_BATCH_SIZE = 4096
+_CPU = torch.device("cpu")
 
 
 class ExpertBackend(nn.Module):  # type: ignore[misc] # torch's types are not followed
@@ -70,6 +72,9 @@ class ExpertBackend(nn.Module):  # type: ignore[misc] # torch's types are not fo
             raise ValueError(
                 f"expert {name!r} must take at least one tensor: give args_schema or kwargs_schema"
             )
+        tensors = itertools.chain(expert.parameters(), expert.buffers())
+        self._anchor = next(tensors, None)
+        self._plain = len(self.args_schema) == 1 and not self.kwargs_schema
         self.schedule = _scheduler(name, schedule, opt)
         self.clip_grad_norm = clip_grad_norm
         self.update_count = 0
@@ -111,9 +116,7 @@ class ExpertBackend(nn.Module):  # type: ignore[misc] # torch's types are not fo
     @property
     def device(self) -> torch.device:
         """Where the expert's first parameter or buffer is; the CPU without any."""
-        for tensor in (*self.expert.parameters(), *self.expert.buffers()):
-            return tensor.device
-        return torch.device("cpu")
+        return _CPU if self._anchor is None else self._anchor.device
 
     # --- what the pools call -----------------------------------------------------------------
 
@@ -127,10 +130,16 @@ class ExpertBackend(nn.Module):  # type: ignore[misc] # torch's types are not fo
             The leaves of what the expert returned, on the inputs' device.
         """
         home, device = inputs[0].device, self.device
-        args, kwargs = nested_pack((x.to(device) for x in inputs), self.forward_schema)
+        moved = inputs if home == device else tuple(x.to(device) for x in inputs)
         with torch.no_grad():
-            outputs = self.expert(*args, **kwargs)
+            if self._plain:  # the most common case, without the walk through nests
+                outputs = self.expert(moved[0])
+            else:
+                args, kwargs = nested_pack(moved, self.forward_schema)
+                outputs = self.expert(*args, **kwargs)
         self._check_structure(outputs, "the expert's outputs")
+        if home == device and isinstance(outputs, torch.Tensor):
+            return (outputs,)
         return tuple(output.to(home) for output in nested_flatten(outputs))
 
     def backward(self, *inputs: torch.Tensor) -> tuple[torch.Tensor, ...]:

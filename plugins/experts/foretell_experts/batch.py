@@ -54,17 +54,15 @@ def call(function: ProcessFunction, tasks: Sequence[Task]) -> Sequence[Sequence[
         ProcessFailed: the function returned something else than tensors of as many rows.
         Exception: whatever it raises.
     """
-    rows = sum(task.rows for task in tasks)
-    with torch.no_grad():
-        if len(tasks) == 1:
-            joined: Sequence[torch.Tensor] = tasks[0].tensors
-        else:
-            columns = zip(*[task.tensors for task in tasks], strict=True)
-            joined = [torch.cat(column) for column in columns]
-    outputs = function(*joined)
-    _check(outputs, rows)
     if len(tasks) == 1:
-        return [tuple(outputs)]
+        outputs = function(*tasks[0].tensors)
+        _check(outputs, tasks[0].rows)
+        return [outputs]
+    with torch.no_grad():
+        columns = zip(*[task.tensors for task in tasks], strict=True)
+        joined = [torch.cat(column) for column in columns]
+    outputs = function(*joined)
+    _check(outputs, sum(task.rows for task in tasks))
     if not outputs:
         return [()] * len(tasks)
     sizes = [task.rows for task in tasks]

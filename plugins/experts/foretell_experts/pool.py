@@ -191,30 +191,33 @@ class TaskPool:
 
     def take(self) -> list[Task]:
         """Take the next batch: whole tasks, most urgent first, equals in order of arrival."""
+        with self._lock:
+            taken = self._pop()
+            self._depth -= len(taken)
+            self._rows -= sum(task.rows for task in taken)
+            self._make_room()
+        # Submitters need not wait while the futures are told.
+        wanted = [task for task in taken if task.future.set_running_or_notify_cancel()]
+        self.statistics.cancelled += len(taken) - len(wanted)
+        return wanted
+
+    def _pop(self) -> list[Task]:
         taken: list[Task] = []
         rows = 0
-        with self._lock:
-            while self._order:
-                queue = self._queues[self._order[0]]
-                while queue:
-                    task = queue[0]
-                    if taken and not self._joins(task, taken[0], rows):
-                        return self._took(taken)
-                    queue.popleft()
-                    self._depth -= 1
-                    self._rows -= task.rows
-                    if task.future.set_running_or_notify_cancel():
-                        taken.append(task)
-                        rows += task.rows
-                    else:
-                        self.statistics.cancelled += 1
-                del self._queues[self._order.pop(0)]
-            return self._took(taken)
+        while self._order:
+            queue = self._queues[self._order[0]]
+            while queue:
+                task = queue[0]
+                if taken and not self._joins(task, taken[0], rows):
+                    return taken
+                taken.append(queue.popleft())
+                rows += task.rows
+            del self._queues[self._order.pop(0)]
+        return taken
 
-    def _took(self, tasks: list[Task]) -> list[Task]:
+    def _make_room(self) -> None:
         if self.pool_size is not None:
             self._room.notify_all()
-        return tasks
 
     def _joins(self, task: Task, first: Task, rows: int) -> bool:
         if not self.share or rows + task.rows > self._admission.limit:
@@ -248,7 +251,7 @@ class TaskPool:
                     del self._queues[priority]
             self._depth -= len(late)
             self._rows -= sum(task.rows for task in late)
-            self._took(late)
+            self._make_room()
         self._end(late, lambda: expired(self.name))
 
     def refuse(self, error: PoolError) -> None:
