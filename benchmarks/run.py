@@ -18,6 +18,7 @@ ALL = (
     "c_startup",
     "d_waits",
     "a_light",
+    "a_parts",
     "b_heavy",
     "e_many_chunks",
     "memory",

@@ -102,6 +102,13 @@ def test_a_folder_with_something_else_in_it(ready):
     assert [path.name for path in ready.store.iterdir()] == ["thesis.tex"]
 
 
+def test_what_a_killed_driver_left_of_its_probe_is_nothing_else(ready):
+    ready.store.mkdir()
+    (ready.store / ".foretell-17-0a1b2c3d").touch()
+    assert ready.predict().code == 0
+    assert not [path for path in ready.store.iterdir() if path.name.startswith(".")]
+
+
 def test_another_job_at_the_same_place(ready):
     assert ready.predict().code == 0
     before = {p: p.read_bytes() for p in ready.store.rglob("*") if p.is_file()}

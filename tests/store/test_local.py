@@ -398,3 +398,54 @@ def test_a_sweep_may_take_the_folder_a_writer_is_about_to_fill(objects, monkeypa
     assert swept
     assert objects.get("a") == b"2"
     assert objects.staged() == ()
+
+
+def test_several_drivers_may_try_a_new_place_at_once(tmp_path):
+    place = tmp_path / "a" / "b" / "out.zarr"
+    wrong: list[BaseException] = []
+
+    def attempt():
+        try:
+            for _ in range(200):
+                LocalObjects(str(place)).check_writable()
+        except BaseException as error:
+            wrong.append(error)
+
+    threads = [threading.Thread(target=attempt) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+    assert list(tmp_path.rglob("*")) == []
+
+
+@pytest.mark.parametrize("folder", ["there", "there/not/yet"])
+def test_file_systems_without_nameless_files_are_tried_with_a_name(tmp_path, monkeypatch, folder):
+    (tmp_path / "there").mkdir()
+    real, names = os.open, []
+
+    def refusing(path, flags, *more, **options):
+        if flags & os.O_TMPFILE == os.O_TMPFILE:
+            raise OSError(errno.EOPNOTSUPP, "not here")
+        names.append(os.path.basename(path))
+        return real(path, flags, *more, **options)
+
+    monkeypatch.setattr(os, "open", refusing)
+    LocalObjects(str(tmp_path / folder)).check_writable()
+    assert any(name.startswith(".foretell-") for name in names)
+    assert list((tmp_path / "there").iterdir()) == []
+
+
+def test_a_sweep_of_one_session_leaves_what_others_stage(objects):
+    held: list[str] = []
+    stage = Path(objects.path) / "_run" / "stage"
+    for label in ("e000001-host-1-0", "e000002-host-2-0"):
+        folder = stage / label
+        folder.mkdir(parents=True)
+        (folder / "1-0").write_bytes(b"half")
+        held.append(f"_run/stage/{label}/1-0")
+    assert sorted(objects.staged()) == held
+    assert objects.sweep("e000001-") == 1
+    assert objects.staged() == (held[1],)
+    assert [path.name for path in stage.iterdir()] == ["e000002-host-2-0"]

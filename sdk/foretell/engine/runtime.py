@@ -25,6 +25,7 @@ from foretell.errors import ForetellError, LoadError
 from foretell.paths import cache_dir
 from foretell.plan import Plan
 from foretell.store.identity import process_started
+from foretell.store.layout import worker_labels
 from foretell.store.open import open_objects
 from foretell.types import Arrays, Chunk, GroupInfo, OutputSpec, Receipt
 
@@ -54,7 +55,7 @@ class Runtime:
     def _take_up(self, job: WorkerJob, worker: int) -> None:
         self.job = job
         self.worker = worker
-        label = f"e{job.epoch:06d}-{socket.gethostname()}-{os.getpid()}-{worker}"
+        label = f"{worker_labels(job.epoch)}{socket.gethostname()}-{os.getpid()}-{worker}"
         self.objects = open_objects(job.url, lease=self.lease, label=label, power=job.power)
 
     def adopt(self, job: WorkerJob, worker: int) -> bool:

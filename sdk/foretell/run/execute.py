@@ -26,7 +26,7 @@ from foretell.run.planning import Sizing, make_plan, run_name
 from foretell.run.prepare import Prepared, check_same_job, prepare, versions
 from foretell.run.session import Session, idle_outcome
 from foretell.store.failures import read_failures
-from foretell.store.layout import MANIFEST
+from foretell.store.layout import PROBE
 from foretell.store.manifest import Manifest, write_manifest
 from foretell.store.objects import ObjectStore
 from foretell.store.open import open_objects
@@ -243,8 +243,18 @@ class _Flow:
         try:
             return open_snapshot(self.objects).manifest
         except NotARun:
-            _refuse_foreign(self.objects, self.url)
-            return None
+            found = _foreign(self.objects)
+            if found is None:
+                return None
+        try:
+            return open_snapshot(self.objects).manifest  # another driver began it meanwhile
+        except NotARun:
+            raise StoreError(
+                "there is something at the output that is not a run",
+                facts=[("output", self.url), ("found", found)],
+                tries=[("--output …", "another place")],
+                slug="not-a-run",
+            ) from None
 
     def _new(self) -> Outcome:
         """Plan on a worker, then create the store: a refused job leaves nothing behind."""
@@ -327,13 +337,6 @@ class _Flow:
         return Outcome(RunState.INTERRUPTED, 75, self.url, error.message, seconds=seconds)
 
 
-def _refuse_foreign(objects: ObjectStore, url: str) -> None:
-    """A folder with something else in it is not written into."""
-    for key in objects.list():
-        if key != MANIFEST:
-            raise StoreError(
-                "there is something at the output that is not a run",
-                facts=[("output", url), ("found", key)],
-                tries=[("--output …", "another place")],
-                slug="not-a-run",
-            )
+def _foreign(objects: ObjectStore) -> str | None:
+    """Something in the folder that no driver puts there before the manifest, if there is any."""
+    return next((key for key in objects.list() if not key.startswith(PROBE)), None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,7 +25,7 @@ from foretell.run.patience import Patience
 from foretell.run.planning import Sizing, memory_bounded, run_name, with_budget, worker_job
 from foretell.run.prepare import Prepared
 from foretell.run.suspects import suspects_of
-from foretell.store import control
+from foretell.store import control, layout
 from foretell.store.head import Head
 from foretell.store.manifest import Manifest
 from foretell.store.objects import ObjectStore
@@ -289,6 +290,7 @@ class Session:
         state, exit_code, reason = self._ending(stop)
         if stop is None and state is not RunState.INTERRUPTED:
             done = state is RunState.DONE
+            self._sweep()
             patience.do(lambda: self.writer.finalize(done, self._uncommitted()))
             self._check_finished()
         recorder.add(SessionEnded(state.value, exit_code, time.time(), reason))
@@ -304,6 +306,11 @@ class Session:
             error=None if stop is None else stop.error,
             seconds=time.monotonic() - began,
         )
+
+    def _sweep(self) -> None:
+        """Remove what workers left staged that died in this session; nothing is being written."""
+        with suppress(StorageError):  # the next start does it, too
+            self.objects.sweep(layout.worker_labels(self.ledger.epoch))
 
     def _ending(self, stop: Stop | None) -> tuple[RunState, int, str]:
         if stop is not None:

@@ -98,7 +98,7 @@ class CheckedObjects(ObjectStore):
     def taken(self, key: str) -> Stored:
         raise self._read_only(key)
 
-    def sweep(self) -> int:
+    def sweep(self, labels: str = "") -> int:
         raise self._read_only("_run")
 
     def ensure_root(self) -> None:

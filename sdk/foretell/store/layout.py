@@ -17,6 +17,9 @@ CONTROL = "_run/control"
 STAGE = "_run/stage"
 """Local stores only: where objects are written before they take their place."""
 
+PROBE = ".foretell-"
+"""Names begin so of what is created and removed again, to see whether a store can be written."""
+
 _NUMBERED = re.compile(r"(\d{12})\.jsonl\Z")
 _CONTROL = re.compile(rf"{CONTROL}/(\d{{6,}})-.+\.json\Z")
 _FOLD_NAME = re.compile(r"(\d{6,})-(\d{12,})\Z")
@@ -36,6 +39,11 @@ def number_of(key: str) -> int | None:
     """The number in a key made by :func:`numbered_key`, None for anything else."""
     match = _NUMBERED.search(key)
     return int(match[1]) if match else None
+
+
+def worker_labels(epoch: int) -> str:
+    """How the labels of all workers of session ``epoch`` begin, under which they stage."""
+    return f"e{epoch:06d}-"
 
 
 def fold_name(epoch: int, sequence: int) -> str:

@@ -8,14 +8,16 @@ from collections.abc import Iterator
 from contextlib import suppress
 
 from foretell.store.confine import Root
+from foretell.store.layout import PROBE
 from foretell.store.staging import STAGE_PARTS
 
 LEFTOVER_SCAN = 100_000
 """Entries looked at for foreign leftovers. Our own writers leave none outside the staging folder,
 so a store of millions of chunks need not be walked whole at every resume."""
 
-# zarr's LocalStore writes NAME.<hex>.partial, obstore's local file system NAME#1.
-_LEFTOVER = re.compile(r".+(\.partial|#\d+)\Z")
+# zarr's LocalStore writes NAME.<hex>.partial, obstore's local file system NAME#1; a driver that was
+# killed while it tried the place leaves its probe.
+_LEFTOVER = re.compile(rf".+(\.partial|#\d+)\Z|{re.escape(PROBE)}[0-9a-f-]+\Z")
 
 Parts = tuple[str, ...]
 
@@ -38,11 +40,11 @@ def walk(root: Root, parts: Parts, start: str = "") -> Iterator[str]:
         waiting = below
 
 
-def remove_staged(root: Root, own: str) -> int:
-    """Remove all staged files but those of the label ``own``; returns how many."""
+def remove_staged(root: Root, own: str, start: str = "") -> int:
+    """Remove the staged files of labels that begin with ``start`` and are not ``own``."""
     removed = 0
     for label, is_folder in list(_entries(root, STAGE_PARTS)):
-        if not is_folder:
+        if not is_folder or not label.startswith(start):
             continue
         staged = (*STAGE_PARTS, label)
         names = [name for name, _ in _entries(root, staged)]
@@ -53,7 +55,7 @@ def remove_staged(root: Root, own: str) -> int:
 
 
 def remove_leftovers(root: Root) -> int:
-    """Remove half-written files of foreign writers; returns how many."""
+    """Remove half-written files of foreign writers, and probes; returns how many."""
     removed = 0
     for seen, key in enumerate(walk(root, ())):
         if seen >= LEFTOVER_SCAN:

@@ -21,6 +21,7 @@ import google_crc32c
 from foretell.errors import StorageError, StoreError
 from foretell.store import layout
 from foretell.store.confine import NOT_FOLLOWED, Root, link_refused, split_key, vanished
+from foretell.store.layout import PROBE
 from foretell.store.leftovers import remove_leftovers, remove_staged, walk
 from foretell.store.objects import Lease, ObjectStore, Stored, Version, fault_point
 from foretell.store.oserrors import free_bytes, mapped
@@ -28,6 +29,9 @@ from foretell.store.staging import STAGE_PARTS, StagedGone, Staging, swept
 
 _CREATE_TRIES = 5
 _FOLD_DEPTH = len(split_key(layout.FOLD))
+
+_NO_TMPFILE = frozenset({errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOENT})
+"""What file systems say that know no files without a name."""
 
 
 class LocalObjects(ObjectStore):
@@ -153,10 +157,11 @@ class LocalObjects(ObjectStore):
 
     # --- looking after the folder -------------------------------------------------------------
 
-    def sweep(self) -> int:
+    def sweep(self, labels: str = "") -> int:
         with mapped(self.path, "sweeping", layout.STAGE):
             fault_point("sweep", layout.STAGE)
-            return remove_staged(self._root, self._staging.label) + remove_leftovers(self._root)
+            removed = remove_staged(self._root, self._staging.label, labels)
+            return removed if labels else removed + remove_leftovers(self._root)
 
     def staged(self) -> tuple[str, ...]:
         with mapped(self.path, "listing", layout.STAGE):
@@ -248,24 +253,28 @@ def _read(descriptor: int, start: int, length: int) -> bytes:
 
 
 def _try_to_write(path: str) -> None:
-    """Create a file in ``path`` and remove it, with whatever folders that took."""
-    made: list[str] = []
-    missing = path
-    while not os.path.lexists(missing):
-        made.append(missing)
-        missing = os.path.dirname(missing)
-    made.reverse()
+    """Create a file in ``path``, or in the folder it will be made in, and leave nothing behind.
+
+    The folder itself is not made: other drivers may be about to do the same.
+    """
+    place = path
+    while not _is_there(place):
+        place = os.path.dirname(place)
     try:
-        for number, folder in enumerate(made):
-            try:
-                os.mkdir(folder)
-            except OSError:
-                del made[number:]
-                raise
-        probe = os.path.join(path, f".foretell-{os.getpid()}-{secrets.token_hex(4)}")
-        os.close(os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL | NOT_FOLLOWED))
+        os.close(os.open(place, os.O_WRONLY | os.O_TMPFILE))  # a file without a name
+        return
+    except OSError as error:
+        if error.errno not in _NO_TMPFILE:
+            raise
+    probe = os.path.join(place, f"{PROBE}{os.getpid()}-{secrets.token_hex(4)}")
+    os.close(os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL | NOT_FOLLOWED))
+    with suppress(FileNotFoundError):  # the driver that has the run sweeps
         os.unlink(probe)
-    finally:
-        for folder in reversed(made):
-            with suppress(OSError):
-                os.rmdir(folder)
+
+
+def _is_there(path: str) -> bool:
+    try:
+        os.lstat(path)
+    except FileNotFoundError:
+        return False
+    return True

@@ -132,11 +132,15 @@ class ObjectStore(ABC):
         """Size and crc of this process's last ``put`` of ``key``; forgets it."""
 
     @abstractmethod
-    def sweep(self) -> int:
+    def sweep(self, labels: str = "") -> int:
         """Remove what other writers left staged; returns how many.
 
         Called by a driver that has taken the run: a writer that was stopped before its rename finds
         its staged object gone and fails with ``LeaseLost``.
+
+        Args:
+            labels: Only what writers left whose label begins so; by default those of all, and what
+                anybody else left half written.
         """
 
     def staged(self) -> tuple[str, ...]:

@@ -21,6 +21,7 @@ import google_crc32c
 from foretell.errors import LeaseLost, StorageError, StoreError
 from foretell.store import oserrors
 from foretell.store.confine import split_key
+from foretell.store.layout import PROBE
 from foretell.store.objects import Lease, ObjectStore, Stored, Version, fault_point
 from foretell.store.s3client import build, explain, missing
 
@@ -183,15 +184,21 @@ class RemoteObjects(ObjectStore):
 
     # --- looking after the prefix -------------------------------------------------------------
 
-    def sweep(self) -> int:
+    def sweep(self, labels: str = "") -> int:
         fault_point("sweep", "")
-        return 0  # a put is there whole or not at all, and leaves nothing else
+        if labels:
+            return 0
+        # A put is there whole or not at all; a driver killed in its first steps leaves a probe.
+        probes = list(self.list(PROBE))
+        for probe in probes:
+            self.delete(probe)
+        return len(probes)
 
     def ensure_root(self) -> None:
         """Nothing to do: a prefix exists by being used."""
 
     def check_writable(self) -> None:
-        probe = f".foretell-{secrets.token_hex(8)}"
+        probe = f"{PROBE}{secrets.token_hex(8)}"
         try:
             self.create(probe, b"")
             self.delete(probe)
