@@ -89,9 +89,9 @@ class ExpertBackend(nn.Module):  # type: ignore[misc] # torch's types are not fo
             schema=tuple(nested_flatten(self.forward_schema)),
             **pool_kwargs,
         )
-        self.backward_pool: TaskPool | None = None
+        self._backward_pool: TaskPool | None = None
         if opt is not None:
-            self.backward_pool = TaskPool(
+            self._backward_pool = TaskPool(
                 self.backward,
                 name=f"{name}_backward",
                 schema=tuple(nested_flatten(self.backward_schema)),
@@ -156,10 +156,7 @@ class ExpertBackend(nn.Module):  # type: ignore[misc] # torch's types are not fo
             StateChanged: the step itself failed, so the batch must not be tried again.
         """
         if self.opt is None:
-            raise PoolError(
-                "this expert serves forward only",
-                facts=[("expert", self.name), ("missing", "an optimizer")],
-            )
+            raise self._forward_only()
         home, device = inputs[0].device, self.device
         moved = (x.detach().to(device) for x in inputs)
         given, grad_outputs = nested_pack(moved, self.backward_schema)
@@ -204,15 +201,30 @@ class ExpertBackend(nn.Module):  # type: ignore[misc] # torch's types are not fo
                 ],
             )
 
+    def _forward_only(self) -> PoolError:
+        return PoolError(
+            "this expert serves forward only",
+            facts=[("expert", self.name), ("missing", "an optimizer")],
+        )
+
     # --- what others ask ---------------------------------------------------------------------
+
+    @property
+    def backward_pool(self) -> TaskPool:
+        """Where gradients are sent.
+
+        Raises:
+            PoolError: there is no optimizer, so the expert serves forward only.
+        """
+        if self._backward_pool is None:
+            raise self._forward_only()
+        return self._backward_pool
 
     def get_pools(self) -> Sequence[TaskPool]:
         """The forward pool, and the backward pool where there is an optimizer."""
-        return (
-            (self.forward_pool,)
-            if self.backward_pool is None
-            else (self.forward_pool, self.backward_pool)
-        )
+        if self._backward_pool is None:
+            return (self.forward_pool,)
+        return self.forward_pool, self._backward_pool
 
     def get_info(self) -> dict[str, Any]:
         """What a client must know: ``forward_schema``, ``outputs_schema``, ``keyword_names``."""

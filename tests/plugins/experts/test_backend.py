@@ -226,7 +226,8 @@ def test_modules_with_keywords_only():
 def test_without_an_optimizer_it_serves_forward_only():
     backend = ExpertBackend("fixed", seeded(Network), args_schema=(ROW,))
     assert backend.get_pools() == (backend.forward_pool,)
-    assert backend.backward_pool is None
+    with pytest.raises(PoolError, match="serves forward only"):
+        _ = backend.backward_pool
     with pytest.raises(PoolError, match="serves forward only"):
         backend.backward(random(2, 6), random(2, 3))
 
@@ -258,7 +259,7 @@ def test_a_failed_backward_leaves_no_gradient_behind():
 def test_a_batch_whose_step_failed_is_not_computed_again():
     calls = []
 
-    class Broken(torch.optim.SGD):
+    class Broken(torch.optim.SGD):  # type: ignore[name-defined] # torch's types are not followed
         def step(self, closure: Any = None) -> Any:
             calls.append(1)
             raise RuntimeError("the step failed")

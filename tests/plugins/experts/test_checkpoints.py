@@ -28,7 +28,7 @@ def make(seed: int, **options: Any) -> ExpertBackend:
 
 def train(backend: ExpertBackend, steps: int) -> list[Any]:
     generator = torch.Generator().manual_seed(7)
-    found = []
+    found: list[Any] = []
     for _ in range(steps):
         x = torch.rand(5, 4, generator=generator)
         found += backend.backward(x, torch.rand(5, 2, generator=generator))

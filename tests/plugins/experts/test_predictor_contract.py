@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -61,7 +61,7 @@ def settings(folder: Path, **more: Any) -> ExpertsOptions:
         for name in ("one", "two", "three")
     ]
     experts[2]["options"] = {"width": 4}
-    options: ExpertsOptions = ExpertsOptions(experts=experts, **more).at(folder)
+    options: ExpertsOptions = ExpertsOptions(experts=tuple(experts), **more).at(folder)
     return options
 
 
@@ -76,7 +76,7 @@ GATE = {"gate": "model.py:gate", "checkpoint": "gate.safetensors", "top_k": 2}
 class Common(PredictorContract):
     predictor_class = ExpertsPredictor
     heavy = ("safetensors",)
-    batching = "fixed"
+    batching: Literal["dynamic", "fixed"] = "fixed"
 
     @pytest.fixture
     def options(self, tmp_path: Path) -> ExpertsOptions:
@@ -138,7 +138,7 @@ class TestRoutedByAFunction(Common):
 class CommonDeployer(DeployerContract):
     deployer_class = ExpertsDeployer
     heavy = ("safetensors",)
-    batching = "fixed"
+    batching: Literal["dynamic", "fixed"] = "fixed"
 
     @pytest.fixture
     def options(self) -> ExpertsDeployerOptions:
