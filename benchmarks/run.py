@@ -25,10 +25,11 @@ ALL = (
     "store_open",
     "protections",
     "forecast",
+    "f_experts",
 )
 PACKAGES = (
     "foretell", "numpy", "zarr", "dask", "distributed", "torch", "transformers", "daft",
-    "lightning", "ray",
+    "lightning", "ray", "hivemind",
 )  # fmt: skip
 
 
