@@ -26,7 +26,7 @@ def test_other_data_are_refused_and_only_what_is_legal_is_offered(tmp_path: Path
 
 
 def test_without_a_model_the_predictor_section_must_name_one(tmp_path):
-    with pytest.raises(foretell.errors.ConfigError, match="predictor.model: missing"):
+    with pytest.raises(foretell.errors.ConfigError, match=r"predictor\.model: missing"):
         foretell.predict(None, np.arange(6.0), tmp_path / "out.zarr")
     (tmp_path / "model.py").write_text("def double(x):\n    return {'y': 2 * x}\n")
     settings = {"model": f"{tmp_path}/model.py:double"}

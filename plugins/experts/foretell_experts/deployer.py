@@ -10,7 +10,7 @@ from foretell.errors import ConfigError, ForetellError
 from foretell.imports import load_object
 from foretell.types import JSON, Arrays, Batch, ServiceSpec
 
-from foretell_experts.errors import not_loaded
+from foretell_experts.errors import check_framework, not_loaded
 from foretell_experts.predictor import ExpertsPredictor
 from foretell_experts.settings import ExpertsDeployerOptions, ExpertSettings
 
@@ -45,6 +45,7 @@ class ExpertsDeployer(Deployer):
 
     def services(self, predictor: Predictor) -> Sequence[ServiceSpec]:
         assert isinstance(predictor, ExpertsPredictor)  # the only predictor of this model kind
+        check_framework()
         return [self._service(predictor, expert) for expert in predictor.options.experts]
 
     def _service(self, predictor: ExpertsPredictor, expert: ExpertSettings) -> ServiceSpec:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+
 from foretell.errors import ForetellError, LoadError
 
 
@@ -66,6 +68,21 @@ def framework_missing(error: ModuleNotFoundError) -> ImportError:
     return ModuleNotFoundError(
         f"the expert pool needs {error.name}: pip install 'foretell[experts]'", name=error.name
     )
+
+
+def check_framework() -> None:
+    """Refuse to go on without the framework; nothing is imported.
+
+    Raises:
+        LoadError: naming the extra that brings it.
+    """
+    for name in ("torch", "safetensors"):
+        try:
+            missing = importlib.util.find_spec(name) is None
+        except ValueError:  # somebody blocks it
+            missing = True
+        if missing:
+            raise not_loaded("the expert pool", ModuleNotFoundError(name=name))
 
 
 def not_loaded(what: str, error: BaseException) -> LoadError:

@@ -10,8 +10,9 @@ import foretell_experts
 import pytest
 from foretell_experts.errors import framework_missing, not_loaded
 
-LIGHT = ("foretell_experts", "foretell_experts.plugin", "foretell_experts.settings")
-LIGHT += ("foretell_experts.predictor", "foretell_experts.deployer", "foretell_experts.errors")
+LIGHT = ["foretell_experts"] + [
+    f"foretell_experts.{name}" for name in ("plugin", "settings", "predictor", "deployer", "errors")
+]
 
 _BLOCKED = """
 import sys
@@ -44,7 +45,20 @@ def test_without_the_framework_the_extra_is_named():
     assert "the expert pool needs torch: pip install 'foretell[experts]'" in run(code)
 
 
-def test_a_job_without_the_framework_says_the_same():
+def test_a_job_is_refused_before_anything_starts():
+    code = (
+        _BLOCKED + "from foretell_experts.errors import check_framework\n"
+        "try:\n"
+        "    check_framework()\n"
+        "except Exception as error:\n"
+        "    print(error)\n"
+    )
+    printed = run(code)
+    assert "the expert pool needs torch" in printed
+    assert "pip install 'foretell[experts]'" in printed
+
+
+def test_an_error_of_loading_says_the_same():
     error = not_loaded("the router", ModuleNotFoundError("no", name="torch"))
     assert "foretell[experts]" in str(error)
     other = ModuleNotFoundError("no", name="scipy")
