@@ -111,3 +111,11 @@ def test_a_record_that_was_refused_is_proof_once_it_is_stored(clock, pause, told
     pause.stored(ledger=True)
     assert told.said[1:] == ["there is room again: going on"]
     assert not stops
+
+
+def test_refusals_in_quick_succession_do_not_put_the_end_off(clock, pause, told, stops):
+    told.free = 0
+    for _ in range(int(PATIENCE / 0.5) + 4):
+        pause.begin("the disk is full", ledger=True)
+        pass_time(clock, pause, 0.5)
+    assert stops

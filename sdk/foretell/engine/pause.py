@@ -51,7 +51,8 @@ class Pause:
             ledger: Whether it was the run's own record, and not a chunk.
         """
         now = time.monotonic()
-        self._look = now + CHECK_EVERY
+        if not self.reason:  # else every heartbeat that fails would put the look off
+            self._look = now + CHECK_EVERY
         self._ledger = ledger
         self.reason = f"{reason}; {size(self._needed)} must be free to go on"
         if self._began is None:
