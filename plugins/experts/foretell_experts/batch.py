@@ -156,7 +156,7 @@ class BatchRun:
             except InvalidStateError:
                 continue  # it was given up: expired, or failed by a shutdown
         waits = [began - task.submitted for task in tasks]
-        self._statistics.batch_done(len(tasks), sum(t.rows for t in tasks), seconds, waits)
+        self._statistics.batch_done(len(tasks), sum(t.rows for t in tasks), began, seconds, waits)
 
     def _fail(self, tasks: Sequence[Task], error: BaseException) -> None:
         self._statistics.failed += sum(finish(task.future, error) for task in tasks)

@@ -21,6 +21,7 @@ class PoolStatistics:
         refused: Tasks that were not accepted.
         wait: Seconds from submit to start of the last tasks.
         run: Seconds in the process function of the last batches.
+        began, ended: Moments of ``time.monotonic()``: start of the first batch, end of the last.
     """
 
     tasks: int = 0
@@ -31,9 +32,15 @@ class PoolStatistics:
     refused: int = 0
     wait: deque[float] = field(default_factory=lambda: deque(maxlen=_KEPT))
     run: deque[float] = field(default_factory=lambda: deque(maxlen=_KEPT))
+    began: float = 0.0
+    ended: float = 0.0
 
-    def batch_done(self, tasks: int, rows: int, seconds: float, waits: Iterable[float]) -> None:
+    def batch_done(
+        self, tasks: int, rows: int, began: float, seconds: float, waits: Iterable[float]
+    ) -> None:
         """Count a batch whose results were handed out."""
+        self.began = self.began or began
+        self.ended = began + seconds
         self.tasks += tasks
         self.rows += rows
         self.batches += 1
@@ -50,11 +57,17 @@ class PoolStatistics:
             "cancelled": self.cancelled,
             "refused": self.refused,
             "mean_batch_rows": round(self.rows / self.batches, 2) if self.batches else 0.0,
+            "rows_per_second": self._rate(),
             "queue_tasks": depth,
             "queue_rows": queued_rows,
             "wait_ms": _percentiles(self.wait),
             "run_ms": _percentiles(self.run),
         }
+
+    def _rate(self) -> float:
+        """Rows a second from the first batch to the last, to three digits whatever its size."""
+        elapsed = self.ended - self.began
+        return float(f"{self.rows / elapsed:.3g}") if elapsed > 0 else 0.0
 
 
 def _percentiles(samples: deque[float]) -> dict[str, float]:

@@ -27,6 +27,7 @@ from foretell_experts import (
     TaskPool,
     TaskRefused,
 )
+from foretell_experts.statistics import PoolStatistics
 
 BOUND = 5.0
 """Seconds within which everything here must have settled."""
@@ -487,6 +488,14 @@ def test_results_find_their_tasks():
     assert figures["queue_tasks"] == figures["queue_rows"] == 0
     assert figures["mean_batch_rows"] == pytest.approx(figures["rows"] / figures["batches"], 0.01)
     assert set(figures["wait_ms"]) == set(figures["run_ms"]) == {"p50", "p95", "p99"}
+
+
+@pytest.mark.parametrize(("seconds", "rate"), [(0.001, 4000.0), (1.0, 4.0), (30.0, 0.133)])
+def test_rates_are_right_above_and_below_one_a_second(seconds, rate):
+    statistics = PoolStatistics()
+    statistics.batch_done(1, 2, 100.0, seconds / 2, [0.0])
+    statistics.batch_done(1, 2, 100.0 + seconds / 2, seconds / 2, [0.0])
+    assert statistics.document(0, 0)["rows_per_second"] == rate
 
 
 @pytest.mark.parametrize(
