@@ -26,10 +26,11 @@ ALL = (
     "protections",
     "forecast",
     "f_experts",
+    "f_jax",
 )
 PACKAGES = (
     "foretell", "numpy", "zarr", "dask", "distributed", "torch", "transformers", "daft",
-    "lightning", "ray", "hivemind",
+    "lightning", "ray", "jax", "redco", "hivemind",
 )  # fmt: skip
 
 

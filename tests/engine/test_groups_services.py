@@ -142,3 +142,34 @@ def test_out_of_memory_halves_the_batch_once_and_remembers(bench):
     sizes = [int(line) for line in Path(log).read_text().split()]
     assert [size for size in sizes if size > 16] == [128, 64, 32]  # one lost per split, ever
     assert (bench.opened().snapshot.table.splits > 0).any()
+
+
+def test_what_a_deployment_counted_is_in_the_record_of_a_short_run(bench):
+    bench.data(source_rows(256))
+    bench.model("def f(x): return {'y': x.sum(1)}\n")
+    log = json.dumps(str(bench.folder / "launches"))
+    done = bench.predict(deployer__kind="tight", deployer__log=log)
+    assert done.code == 0, done.err
+    workers = json.loads((bench.store / "_run" / "workers.json").read_text())["workers"]
+    assert [worker["deployment"]["launches"] for worker in workers] == [5]  # one dry, four chunks
+
+
+def test_a_plan_says_what_the_deployment_says_of_itself(bench):
+    bench.data(source_rows(64))
+    bench.model("def f(x): return {'y': x.sum(1)}\n")
+    log = f"--set=deployer.log={json.dumps(str(bench.folder / 'launches'))}"
+    words = ["plan", "--no-probe", "--sharding", "--source", "x.npy", "--model", "model:f"]
+    words += ["--output", str(bench.store), "--set=deployer.kind=tight", log]
+    shown = bench.sdk(*words)
+    assert shown.code == 0, shown.err
+    lines = [line.split() for line in shown.out.splitlines()]
+    assert ["holds", "64", "rows"] in lines
+    assert lines[-2:] == [
+        ["parameter", "spec", "bytes", "per", "device"],
+        ["a/b", "(x)", "12,345"],
+    ]
+    forecast = bench.json(*words)["forecast"]
+    assert forecast["sharding"] == [{"parameter": "a/b", "spec": "(x)", "bytes_per_device": 12_345}]
+    assert bench.sdk(
+        *(w for w in words if w != "--set=deployer.kind=tight" and w != log)
+    ).out.endswith("sharding: the deployer splits no parameters\n")

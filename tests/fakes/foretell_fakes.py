@@ -228,16 +228,27 @@ class TightDeployment(Calling):
     def __init__(self, options: TightOptions, predictor: Predictor, model: Any) -> None:
         super().__init__(predictor, model)
         self._options = options
+        self._launches = 0
 
     def launch(self, batch: Batch) -> Any:
         with open(self._options.log, "a", encoding="ascii") as log:
             log.write(f"{batch.size}\n")
+        self._launches += 1
         if batch.size > self._options.holds:
             raise DeviceFull(f"{batch.size} rows do not fit")
         return super().launch(batch)
 
     def is_out_of_memory(self, error: BaseException) -> bool:
         return isinstance(error, DeviceFull)
+
+    def stats(self) -> dict[str, Any]:
+        return {"launches": self._launches}
+
+    def notes(self) -> list[tuple[str, str]]:
+        return [("holds", f"{self._options.holds} rows")]
+
+    def sharding(self) -> list[dict[str, Any]]:
+        return [{"parameter": "a/b", "spec": "(x)", "bytes_per_device": 12_345}]
 
 
 @foretell.hookimpl

@@ -93,6 +93,17 @@ class Deployment(ABC):
         """Figures for the run's record: compile counts, queue depths …"""
         return {}
 
+    def notes(self) -> Sequence[tuple[str, str]]:
+        """How the model lies on its devices, as (label, text) lines for ``sdk plan``."""
+        return ()
+
+    def sharding(self) -> Sequence[Mapping[str, JSON]]:
+        """Where each parameter lies, for ``sdk plan --sharding``: equal keys in every record.
+
+        Empty where parameters are not split over devices.
+        """
+        return ()
+
     def is_out_of_memory(self, error: BaseException) -> bool:
         """Whether ``error`` means the device had too little memory for the batch."""
         return isinstance(error, MemoryError)

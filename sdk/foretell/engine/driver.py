@@ -5,13 +5,13 @@ It decides, records and dispatches; it never reads rows, loads a model or touche
 
 from __future__ import annotations
 
-import contextlib
 import math
 import os
 import queue
 import socket
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from foretell.engine.cluster import (
@@ -43,9 +43,6 @@ from foretell.types import RunState
 
 METRICS_EVERY = 5.0
 """Seconds between the samples that are kept over time."""
-
-LAST_FIGURES = 1.0
-"""Seconds to wait for the last figures of the workers."""
 
 WORKER_WAIT = 90.0
 """Seconds a run goes on without any worker."""
@@ -119,26 +116,15 @@ class Driver:
             self._flush()
             self.beat()
         listen(self.crew, self.recorder, self.host)
-        if self.stop is None or self.stop.drain:
-            self._last_figures()
+        self._last_figures()
         return self.stop
 
     def _last_figures(self) -> None:
-        """Record what the deployments say at the end; short runs have no other figures."""
-        waiting = {m.address for m in self.crew.members() if m.info is not None and not m.doomed}
-        for address in waiting:
-            self.cluster.sample(address, self.crew.job.run)
-        until = time.monotonic() + LAST_FIGURES
-        while waiting and (left := until - time.monotonic()) > 0:
-            try:
-                event = self.inbox.get(timeout=left)
-            except queue.Empty:
-                break
-            if isinstance(event, Answered) and event.what == "stats":
-                self.limits.sampled(event)
-                waiting.discard(event.address)
-        with contextlib.suppress(StorageError):  # figures are not worth more than the run's end
-            self.recorder.workers(list(self.limits.samples.values()))
+        """What the deployments counted, for the record: a short run ends before a first sample."""
+        if self.stop is None or self.stop.drain:
+            self.limits.last_figures(self.inbox)
+            with suppress(StorageError):
+                self.recorder.workers(list(self.limits.samples.values()))
 
     def end(self, stop: Stop) -> None:
         """Decide to end the session; the first decision stands unless a later one is harsher."""

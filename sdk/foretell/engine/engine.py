@@ -27,6 +27,7 @@ from foretell.engine.stopping import Signalled, Stop, on_signal
 from foretell.engine.tasks import LoadFailed
 from foretell.errors import ForetellError, Interrupted, LoadError, ShapeMismatch
 from foretell.plan import Plan
+from foretell.types import JSON
 
 PROBE_WAIT = 600.0
 """Seconds a dry batch may take, model loading included."""
@@ -66,6 +67,8 @@ class Engine:
         self._placement: Placement | None = None
         self.load_seconds: float | None = None
         self.devices: tuple[str, ...] = ()
+        self.notes: tuple[tuple[str, str], ...] = ()
+        self.sharding: tuple[Mapping[str, JSON], ...] = ()
 
     @property
     def spawned(self) -> bool:
@@ -96,6 +99,7 @@ class Engine:
             self.cluster.submit(key, member.address, probe, job.run, request)
         report: ProbeReport = self._collect(crew, len(seat.members), ProbeReport)[0]
         self.load_seconds, self.devices = report.load_seconds, report.devices
+        self.notes, self.sharding = report.notes, report.sharding
         return report
 
     def rehearse(

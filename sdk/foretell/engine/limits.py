@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import queue
 import socket
 import time
 from collections.abc import Callable
@@ -12,13 +13,15 @@ import psutil
 
 from foretell.engine.blame import alive
 from foretell.engine.board import Phase, Stamp, read_board, read_elapsed
-from foretell.engine.cluster import Answered, Cluster
+from foretell.engine.cluster import Answered, Cluster, WorkerLeft
 from foretell.engine.crew import Crew, Member
 from foretell.engine.tasks import kill_process
 
 CHECK_EVERY = 0.25
 SAMPLE_EVERY = 2.0
 SLOW_AT_LEAST = 30.0
+LAST_FIGURES_WAIT = 1.0
+"""Seconds the end of a run waits for what its workers counted."""
 
 
 @dataclass(slots=True)
@@ -47,6 +50,7 @@ class Limits:
     _sampled: float = 0.0
     _slow: set[tuple[int, int]] = field(default_factory=set)
     _peaks: dict[str, int] = field(default_factory=dict)
+    _deployments: dict[str, Any] = field(default_factory=dict)
 
     def check(self) -> None:
         """Look at every worker, a few times a second at most."""
@@ -64,10 +68,9 @@ class Limits:
                 stamps = read_board(member.info.board)
                 self._time(member, stamps, now)
                 self._memory(member, stamps, sampling)
-                if sampling:
-                    self.cluster.sample(member.address, self.crew.job.run)
             elif sampling:
                 self.cluster.call_nanny(member.address, "board", read_elapsed, member.info.board)
+            if sampling:
                 self.cluster.sample(member.address, self.crew.job.run)
 
     def board_read(self, answer: Answered) -> None:
@@ -77,14 +80,33 @@ class Limits:
             self._time(member, answer.result, None)
 
     def sampled(self, answer: Answered) -> None:
-        """What a worker says of itself; one of this host is measured from outside."""
-        result = answer.result
+        """Figures a worker gave of itself: its deployment's, and on another host its memory's."""
         member = self.crew.member(answer.address)
-        if member is None or member.info is None or not isinstance(result, dict):
+        if not isinstance(answer.result, dict) or member is None or member.info is None:
             return
+        self._deployments[answer.address] = answer.result["deployment"]
         if member.info.host != self.host or answer.address not in self.samples:
-            self._keep(answer.address, result["rss"], result["cpu_seconds"], [])
-        self.samples[answer.address]["deployment"] = result["deployment"]
+            self._keep(answer.address, answer.result["rss"], answer.result["cpu_seconds"], [])
+        self.samples[answer.address]["deployment"] = answer.result["deployment"]
+
+    def last_figures(self, inbox: queue.Queue[Any]) -> None:
+        """Ask every worker once more and wait a moment; whatever else arrives comes too late."""
+        ready = [seat for seat in self.crew.seats if seat.ready]
+        asked = {member.address for seat in ready for member in seat.members}
+        for address in asked:
+            self.cluster.sample(address, self.crew.job.run)
+        deadline = time.monotonic() + LAST_FIGURES_WAIT
+        while asked and (left := deadline - time.monotonic()) > 0:
+            try:
+                event = inbox.get(timeout=left)
+            except queue.Empty:
+                return
+            match event:
+                case Answered(address=address, what="stats"):
+                    self.sampled(event)
+                    asked.discard(address)
+                case WorkerLeft(address):
+                    asked.discard(address)
 
     def _time(self, member: Member, stamps: list[Stamp], now: float | None) -> None:
         for stamp in stamps:
@@ -147,7 +169,7 @@ class Limits:
             "cpu_seconds": cpu,
             "cpu": share,
             "chunks": [[s.chunk, s.attempt, s.phase.name.lower()] for s in stamps if s.chunk >= 0],
-            "deployment": before.get("deployment", {}),
+            "deployment": self._deployments.get(address, {}),
         }
 
     def end(self, member: Member, why: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ from foretell.engine.messages import trouble
 from foretell.engine.runtime import RUNTIMES, Runtime
 from foretell.engine.tasks import LoadFailed
 from foretell.errors import ForetellError, LoadError, ShapeMismatch
-from foretell.types import Arrays, Examples, OutputSpec
+from foretell.types import JSON, Arrays, Examples, OutputSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +48,7 @@ class ProbeReport:
         load_seconds: Time to load and deploy the model.
         devices: Names of the devices.
         warnings: What people should know, e.g. rows of the dry batch that failed.
+        notes, sharding: What the deployment says of itself.
     """
 
     outputs: tuple[OutputSpec, ...]
@@ -57,6 +58,8 @@ class ProbeReport:
     load_seconds: float
     devices: tuple[str, ...]
     warnings: tuple[str, ...] = ()
+    notes: tuple[tuple[str, str], ...] = ()
+    sharding: tuple[Mapping[str, JSON], ...] = ()
 
 
 def probe(run: str, request: ProbeRequest) -> ProbeReport | LoadFailed | None:
@@ -105,6 +108,8 @@ class _Probe:
             load_seconds=self.runtime.load_seconds,
             devices=tuple(self.runtime.deployment.devices()),
             warnings=tuple(self.warnings),
+            notes=tuple(self.runtime.deployment.notes()),
+            sharding=tuple(self.runtime.deployment.sharding()),
         )
 
     def _places(self) -> Iterator[int]:

@@ -21,7 +21,7 @@ from foretell.run.prepare import Prepared, check_same_job, prepare
 from foretell.store.open import open_objects
 from foretell.store.snapshot import open_snapshot
 from foretell.text import duration, size
-from foretell.types import ChunkState
+from foretell.types import JSON, ChunkState
 
 _STARTUP = 1.5
 """Seconds to start worker processes and plan."""
@@ -44,7 +44,8 @@ class Forecast:
         load_seconds: Time to load the model.
         devices: What the model runs on.
         done_chunks: Chunks a run at this place has done already.
-        notes: Further lines from the deployer.
+        notes: Further lines from the deployment.
+        sharding: Where each parameter lies, one record each, where the deployment says so.
     """
 
     url: str
@@ -68,6 +69,7 @@ class Forecast:
     done_chunks: int = 0
     warnings: tuple[str, ...] = ()
     notes: tuple[tuple[str, str], ...] = ()
+    sharding: tuple[Mapping[str, JSON], ...] = ()
 
     def facts(self) -> list[tuple[str, str]]:
         """What people want to know first, as (label, text) lines."""
@@ -139,6 +141,8 @@ class _Forecaster:
         self.request = Request(sink=self.notes, live=live)
         self.load_seconds: float | None = None
         self.devices: tuple[str, ...] = ()
+        self.said: tuple[tuple[str, str], ...] = ()
+        self.sharding: tuple[Mapping[str, JSON], ...] = ()
 
     def run(self) -> Forecast:
         stored, done = self._stored()
@@ -159,6 +163,7 @@ class _Forecaster:
                 plan = make_plan(self.prepared, self.sizing, engine, self.url, self.request)
                 self.load_seconds = engine.load_seconds
                 self.devices = engine.devices
+                self.said, self.sharding = engine.notes, engine.sharding
                 reports = self._rehearse(engine) if self.probing else None
             finally:
                 engine.close()
@@ -216,6 +221,8 @@ class _Forecaster:
             devices=self.devices,
             done_chunks=done,
             warnings=tuple(self.notes.lines),
+            notes=self.said,
+            sharding=self.sharding,
         )
 
 

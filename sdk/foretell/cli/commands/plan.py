@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import click
 
 from foretell.cli import options
@@ -11,6 +13,7 @@ from foretell.cli.session import Session
 @click.command("plan")
 @options.job
 @click.option("--no-probe", is_flag=True, help="Do not time a few batches on a worker.")
+@click.option("--sharding", is_flag=True, help="Show where each parameter lies, and why.")
 @options.common
 @click.pass_obj
 def command(
@@ -21,6 +24,7 @@ def command(
     output: str | None,
     sets: tuple[str, ...],
     no_probe: bool,
+    sharding: bool,
 ) -> int:
     """Show what predict would do: chunks, bytes, files, memory, and how long. Writes nothing."""
     from foretell.cli.jobs import job_of, with_origin
@@ -39,4 +43,21 @@ def command(
     else:
         for line in table(forecast.facts()):
             out(line)
+        if sharding:
+            for line in _sharding(forecast.sharding):
+                out(line)
     return 0
+
+
+def _sharding(records: Sequence[Mapping[str, object]]) -> list[str]:
+    """The parameters as a table."""
+    from foretell.cli.output import table
+
+    if not records:
+        return ["sharding: the deployer splits no parameters"]
+    head = [key.replace("_", " ") for key in records[0]]
+    rows = [
+        [f"{cell:,}" if isinstance(cell, int) else str(cell) for cell in record.values()]
+        for record in records
+    ]
+    return ["", *table([head, *rows])]

@@ -1,0 +1,1 @@
+"""The names of redco, for Python code that comes from there."""
