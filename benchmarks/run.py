@@ -25,13 +25,14 @@ ALL = (
     "store_open",
     "protections",
     "forecast",
+    "f_experts",
     "f_jax",
     "torch_module",
     "lightning_writer",
 )
 PACKAGES = (
     "foretell", "numpy", "zarr", "dask", "distributed", "torch", "transformers", "daft",
-    "lightning", "ray", "jax", "redco",
+    "lightning", "ray", "jax", "redco", "hivemind",
 )  # fmt: skip
 
 

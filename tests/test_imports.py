@@ -101,6 +101,19 @@ def test_a_neighbour_that_appears_later_is_found(tmp_path):
     assert load_object("model:number", tmp_path)() == 2
 
 
+def test_importing_what_is_loaded_already_looks_at_no_disk(tmp_path, monkeypatch):
+    put(tmp_path, "model.py", "def late():\n    import json\n    return json\n")
+    late = load_object("model:late", tmp_path)
+    importlib.import_module("json")
+
+    def looked(*_):
+        raise AssertionError("an import of a loaded module looked at the disk")
+
+    for name in ("stat", "is_file", "is_dir"):
+        monkeypatch.setattr(f"foretell.workspaces.Path.{name}", looked)
+    assert late() is sys.modules["json"]
+
+
 def test_installed_modules_are_shared_with_the_rest_of_the_process(tmp_path):
     from foretell.types import Batch
 

@@ -240,6 +240,7 @@ class ServiceSpec:
         memory: Bytes the service is expected to hold, used to spread services over workers.
         repeatable: Whether a call that was lost may be sent again. Declare False for anything
             that changes the service's state.
+        once: Methods whose lost calls must not be sent again although the others' may.
     """
 
     name: str
@@ -247,6 +248,7 @@ class ServiceSpec:
     options: Mapping[str, JSON] = field(default_factory=dict)
     memory: int = 0
     repeatable: bool = True
+    once: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

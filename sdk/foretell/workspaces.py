@@ -68,9 +68,19 @@ class Workspace:
         self.sources: dict[str, bytes] = {}
         self.builtins = {**vars(builtins), "__import__": self._import}
         self.holds = cache(self._holds)
+        self.names: frozenset[str] = frozenset()
+        self.look()
         parent = ModuleType(package, f"Modules of {folder}.")
         parent.__path__ = [str(folder)]
         sys.modules[package] = parent
+
+    def look(self) -> None:
+        """Forget what was held and see what the folder has now."""
+        self.holds.cache_clear()
+        try:
+            self.names = frozenset(path.name.partition(".")[0] for path in self.folder.iterdir())
+        except OSError:
+            self.names = frozenset()
 
     def stale(self) -> bool:
         """Whether a file was changed after it was imported from here."""
@@ -98,7 +108,11 @@ class Workspace:
         level: int = 0,
     ) -> ModuleType:
         """``__import__`` as the folder's modules see it."""
-        if level or not self.holds(name):
+        # What is loaded already and not here is found without a look at the disk. Compiled code
+        # imports this way while it holds locks, and a look at the disk lets other threads run
+        # into them.
+        loaded = name in sys.modules and name.partition(".")[0] not in self.names
+        if level or loaded or not self.holds(name):
             return builtins.__import__(name, globals, locals, fromlist or (), level)
         try:
             module = importlib.import_module(f"{self.package}.{name}")
@@ -157,7 +171,7 @@ def workspace_of(folder: Path) -> Workspace:
     with _lock:
         known = _by_folder.get(folder)
         if known is not None and not known.stale():
-            known.holds.cache_clear()
+            known.look()
             return known
         if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
             sys.meta_path.insert(0, _Finder())

@@ -64,12 +64,13 @@ def test_a_lost_service_comes_back_and_the_call_is_sent_again(bench):
     bench.verified()
 
 
-def test_a_call_that_must_not_be_repeated_is_not(bench):
+@pytest.mark.parametrize("said", ["deployer__repeatable=false", "deployer__once=true"])
+def test_a_call_that_must_not_be_repeated_is_not(bench, said):
     bench.data(source_rows(1024))
     bench.model("def f(x): return x\n")
     done = bench.predict(
         deployer__kind="service",
-        deployer__repeatable="false",
+        **dict([said.split("=")]),
         deployer__count=1,
         deployer__die_at=600,
         deployer__marker=json.dumps(str(bench.folder / "died")),
@@ -81,6 +82,48 @@ def test_a_call_that_must_not_be_repeated_is_not(bench):
     run = bench.opened()
     predicted = run.valid[:] == 1
     assert (run["y"].filled()[:][predicted] == (source_rows(1024) * 2)[predicted]).all()
+
+
+def test_a_service_waits_for_a_worker_with_room(bench):
+    bench.data(source_rows(1024))
+    bench.model("def f(x): return x\n")
+    marker = bench.folder / "died"
+    done = bench.predict(
+        deployer__kind="service",
+        deployer__budget=1,
+        deployer__die_at=600,
+        deployer__marker=json.dumps(str(marker)),
+        schedule__workers=2,
+    )
+    assert done.code == 0, done.err
+    assert marker.exists()
+    assert (bench.opened()["y"][:] == source_rows(1024) * 2).all()
+    logs = bench.sdk("logs", str(bench.store)).out
+    homes = [line.rsplit(" on ", 1)[1] for line in logs.splitlines() if "runs again" in line]
+    hosts = {worker["address"] for worker in bench.json("status", str(bench.store))["workers"]}
+    assert len(homes) == 1  # not with the survivor, which is full: with the one that came for it
+    assert homes[0] in hosts
+
+
+def test_services_that_never_fit_are_refused(bench):
+    bench.data(source_rows(64))
+    bench.model("def f(x): return x\n")
+    done = bench.predict(deployer__kind="service", deployer__budget=1, schedule__workers=1)
+    assert done.code == 4, done.err
+    assert "no worker has room for service 'doubler-1'" in done.err
+    assert not bench.store.exists()
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_the_last_figures_of_every_deployment_are_recorded(bench, workers):
+    bench.data(source_rows(1024))
+    bench.model("def f(x): return x\n")
+    done = bench.predict(deployer__kind="service", schedule__workers=workers)
+    assert done.code == 0, done.err
+    recorded = bench.json("status", str(bench.store))["workers"]
+    assert len(recorded) == max(1, workers)
+    # One call for each of the 16 chunks; the dry batch made one more.
+    assert sum(worker["deployment"]["calls"] for worker in recorded) in (16, 17)
 
 
 def test_out_of_memory_halves_the_batch_once_and_remembers(bench):

@@ -132,6 +132,8 @@ class ServiceOptions(DeployerOptions):
     die_at: int | None = Field(default=None, description="The service ends its host at this row.")
     marker: str = Field(default="", description="File that says it has.")
     repeatable: bool = Field(default=True, description="Whether a lost call may be sent again.")
+    once: bool = Field(default=False, description="The same, said of the method alone.")
+    budget: int | None = Field(default=None, description="Services one worker may hold.")
     count: int = Field(default=2, description="Services.")
 
 
@@ -156,7 +158,11 @@ class ServiceDeployer(Deployer):
     def __init__(self, options: ServiceOptions) -> None:
         self.options = options
 
-    def services(self) -> list[ServiceSpec]:
+    @property
+    def service_memory(self) -> int | None:
+        return self.options.budget
+
+    def services(self, predictor: Predictor) -> list[ServiceSpec]:
         given = {"die_at": self.options.die_at, "marker": self.options.marker}
         return [
             ServiceSpec(
@@ -165,6 +171,7 @@ class ServiceDeployer(Deployer):
                 given,
                 memory=1,
                 repeatable=self.options.repeatable,
+                once=("double",) if self.options.once else (),
             )
             for n in range(self.options.count)
         ]
@@ -179,14 +186,19 @@ class ServiceDeployment(Deployment):
         assert context.services is not None
         self._count = count
         self._services = context.services
+        self._calls = 0
 
     def launch(self, batch: Batch) -> Any:
         which = int(batch.rows[0] // max(1, batch.size)) % self._count
         arrays = {"x": np.asarray(batch.inputs), "rows": batch.rows}
+        self._calls += 1
         return {"y": self._services.call(f"doubler-{which}", "double", arrays, 60.0)}
 
     def collect(self, handle: Any) -> Any:
         return handle
+
+    def stats(self) -> dict[str, Any]:
+        return {"calls": self._calls}
 
 
 # --- a device with little memory ----------------------------------------------------------------

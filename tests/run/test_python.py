@@ -23,3 +23,14 @@ def test_other_data_are_refused_and_only_what_is_legal_is_offered(tmp_path: Path
     # A run of live objects cannot be resumed by a command.
     assert [action for action, _ in caught.value.tries] == [f"--output {tmp_path}/out-2.zarr"]
     assert foretell.open_run(store)["y"][:].tolist() == [0, 2, 4, 6, 8, 10]
+
+
+def test_without_a_model_the_predictor_section_must_name_one(tmp_path):
+    with pytest.raises(foretell.errors.ConfigError, match=r"predictor\.model: missing"):
+        foretell.predict(None, np.arange(6.0), tmp_path / "out.zarr")
+    (tmp_path / "model.py").write_text("def double(x):\n    return {'y': 2 * x}\n")
+    settings = {"model": f"{tmp_path}/model.py:double"}
+    run = foretell.predict(
+        None, np.arange(6.0), tmp_path / "out.zarr", batch_size=2, predictor=settings
+    )
+    assert run["y"][:].tolist() == [0.0, 2.0, 4.0, 6.0, 8.0, 10.0]

@@ -168,6 +168,23 @@ class Deployer(ABC):
         """Intra-operation threads for each slot."""
         return max(1, cpus // slots)
 
-    def services(self) -> Sequence[ServiceSpec]:
-        """Long-lived objects to place on the cluster before the first batch."""
+    def services(self, predictor: Predictor) -> Sequence[ServiceSpec]:
+        """Long-lived objects to place on the cluster before the first batch.
+
+        Asked in the driver, so this must import no framework.
+
+        Args:
+            predictor: What is going to be deployed, not loaded.
+
+        Raises:
+            ConfigError: they cannot be placed as the settings say.
+        """
         return ()
+
+    @property
+    def service_memory(self) -> int | None:
+        """Bytes of services that one worker may hold; any number when None.
+
+        A service waits for a worker with room, and the run fails when there will be none.
+        """
+        return None

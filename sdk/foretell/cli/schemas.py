@@ -141,6 +141,7 @@ _BODIES: Mapping[str, Schema] = {
         live=FLAG,
         versions={"type": "object", "additionalProperties": TEXT},
         next=PAIRS,
+        workers=array(TABLE),
     ),
     "runs": record(runs=array(_RUN)),
     "show": record(

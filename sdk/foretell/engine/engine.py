@@ -123,7 +123,13 @@ class Engine:
         """The services of the run; those of the dry batch live on."""
         if self._placement is None:
             self._placement = Placement(
-                self.cluster, job.services, job.run, job.base_dir, job.workers, lambda *_: None
+                self.cluster,
+                job.services,
+                job.run,
+                job.base_dir,
+                job.workers,
+                lambda *_: None,
+                job.service_memory,
             )
         crew.routes = self._placement.routes
         return self._placement

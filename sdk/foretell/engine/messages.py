@@ -53,6 +53,7 @@ class WorkerJob:
         board: Folder for the process's board file.
         settings: Environment that must be equal everywhere, e.g. disabled plugins.
         services: What the deployer declared.
+        service_memory: Bytes of services one worker may hold, or None.
     """
 
     run: str
@@ -75,6 +76,7 @@ class WorkerJob:
     local: bool = False
     settings: Mapping[str, str] = field(default_factory=dict)
     services: tuple[ServiceSpec, ...] = ()
+    service_memory: int | None = None
 
 
 @by_position

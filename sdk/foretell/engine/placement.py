@@ -13,6 +13,9 @@ from foretell.engine.services import start_service
 from foretell.errors import LoadError
 from foretell.types import ServiceSpec
 
+ROOM_WAIT = 60.0
+"""Seconds a service waits for a worker that has room for it."""
+
 GATHER = 20.0
 """Seconds to wait for all expected workers before the first service is placed."""
 
@@ -27,6 +30,7 @@ class _Place:
     generation: int = 0
     ready: bool = False
     lost_at: float = 0.0
+    waits_since: float = 0.0
 
 
 class Placement:
@@ -39,6 +43,7 @@ class Placement:
         base_dir: Where factories are looked up first.
         workers: How many workers are expected.
         say: Told what happens.
+        memory: Bytes of services one worker may hold, None for any number.
     """
 
     def __init__(
@@ -49,6 +54,7 @@ class Placement:
         base_dir: str,
         workers: int,
         say: Callable[[str, str], None],
+        memory: int | None = None,
     ) -> None:
         self._cluster = cluster
         self._places = [_Place(spec) for spec in specs]
@@ -56,6 +62,7 @@ class Placement:
         self._base_dir = base_dir
         self._workers = workers
         self.say = say
+        self._memory = memory
         self._began = time.monotonic()
         self._keys: dict[str, _Place] = {}
         self._count = itertools.count(1)
@@ -80,7 +87,30 @@ class Placement:
         if first and len(hosts) < self._workers and not waited:
             return
         for place in sorted(homeless, key=lambda p: -p.spec.memory):
-            self._start(place, min(hosts, key=self._load))
+            roomy = [host for host in hosts if self._has_room(host, place)]
+            if roomy:
+                self._start(place, min(roomy, key=self._load))
+            else:
+                self._wait_for_room(place, len(hosts))
+
+    def _has_room(self, address: str, place: _Place) -> bool:
+        return self._memory is None or self._load(address)[0] + place.spec.memory <= self._memory
+
+    def _wait_for_room(self, place: _Place, hosts: int) -> None:
+        now = time.monotonic()
+        place.waits_since = place.waits_since or now
+        if hosts < self._workers and now - place.waits_since < ROOM_WAIT:
+            return
+        raise LoadError(
+            f"no worker has room for service {place.spec.name!r}",
+            facts=[
+                ("needs", f"{place.spec.memory:,} bytes"),
+                ("a worker may hold", f"{self._memory:,} bytes"),
+                ("workers", str(hosts)),
+            ],
+            tries=[("schedule.workers = …", "more workers, or a larger budget")],
+            slug="service-memory",
+        )
 
     def _load(self, address: str) -> tuple[int, int]:
         held = [place for place in self._places if place.address == address]
@@ -94,6 +124,7 @@ class Placement:
                 slug="service",
             )
         place.address, place.generation, place.ready = address, place.generation + 1, False
+        place.waits_since = 0.0
         key = f"{self._run}-service-{next(self._count)}"
         self._keys[key] = place
         self._cluster.submit(key, address, start_service, self._run, place.spec, self._base_dir)

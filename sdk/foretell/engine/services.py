@@ -181,7 +181,7 @@ class Caller:
             except TimeoutError:
                 raise _late(name, method, deadline) from None
             except (OSError, ServiceLost) as error:
-                if not self._specs[name].repeatable:
+                if not self._specs[name].repeatable or method in self._specs[name].once:
                     raise ServiceLost(
                         f"service {name!r} was lost in a call that must not be repeated",
                         facts=[("method", method), ("cause", str(error))],

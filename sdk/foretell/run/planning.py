@@ -61,7 +61,9 @@ class Sizing:
         )
         self.in_hand = self.slots + 2
         # A service must be able to start while every chunk in hand waits for it.
-        self.threads_in_worker = self.in_hand + (1 if prepared.deployer.services() else 0)
+        self.threads_in_worker = self.in_hand + (
+            1 if prepared.deployer.services(prepared.predictor) else 0
+        )
         self.memory_limit = self._memory(schedule.memory_limit)
         timeout = schedule.timeout
         self.timeout = timeout if timeout is not None or self.inside else DEFAULT_TIMEOUT
@@ -125,7 +127,8 @@ def worker_job(
         board=str(cache_dir() / "boards") if sizing.ours else "",
         local=sizing.ours and not sizing.inside,
         settings={"driver_pid": str(os.getpid())},
-        services=tuple(prepared.deployer.services()),
+        services=tuple(prepared.deployer.services(prepared.predictor)),
+        service_memory=prepared.deployer.service_memory,
     )
 
 

@@ -48,7 +48,8 @@ def predict(
     paths and import strings run as the command would, with ``workers = 1``.
 
     Args:
-        model: A callable on batches, a live model a plugin knows, or an import string.
+        model: A callable on batches, a live model a plugin knows, or an import string; None where
+            the predictor's own settings name its models.
         source: An array, columns, a list of records, anything with length and items, or a path.
         output: Path or URL of the run store.
         batch_size: Rows per batch, or ``"auto"``.
@@ -109,6 +110,8 @@ def _take_source(source: Any, section: dict[str, Any], live: dict[str, Any]) -> 
 
 def take_model(model: Any, section: dict[str, Any], live: dict[str, Any]) -> None:
     """Sort a model argument into settings (an import string) or live objects."""
+    if model is None:
+        return
     if isinstance(model, str | Path):
         section["model"] = os.fspath(model)
         return

@@ -77,11 +77,11 @@ class DeployerContract:
         return self.deployer_class.from_options(options)
 
     @pytest.fixture
-    def services(self, deployer: Deployer) -> ServiceCaller | None:
+    def services(self, deployer: Deployer, predictor: Predictor) -> ServiceCaller | None:
         """The deployer's services, living in this process."""
         made = {
             spec.name: load_object(spec.factory, ".")(**spec.options)
-            for spec in deployer.services()
+            for spec in deployer.services(predictor)
         }
         return InProcessServices(made) if made else None
 
@@ -141,12 +141,16 @@ class DeployerContract:
         assert deployer.group_size >= 1
         assert deployer.group_rows in ("split", "same")
 
-    def test_services_are_plain_and_can_be_found(self, deployer: Deployer) -> None:
-        specs = list(deployer.services())
+    def test_services_are_plain_and_can_be_found(
+        self, deployer: Deployer, predictor: Predictor
+    ) -> None:
+        specs = list(deployer.services(predictor))
         assert len({spec.name for spec in specs}) == len(specs)
         for spec in specs:
             assert callable(load_object(spec.factory, "."))
             json.dumps(dict(spec.options))
+            assert spec.memory >= 0
+        assert deployer.service_memory is None or deployer.service_memory > 0
 
     # --- running batches ---------------------------------------------------------------------
 

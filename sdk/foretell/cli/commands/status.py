@@ -26,11 +26,14 @@ def command(session: Session, run: str, exit_code: bool) -> int:
     from foretell.cli.output import emit, out
     from foretell.cli.parts import open_store
     from foretell.cli.standing import lines_of
+    from foretell.store.rings import read_workers
     from foretell.store.standing import standing_of
 
-    standing = standing_of(open_store(run))
+    objects = open_store(run)
+    standing = standing_of(objects)
     if session.json:
-        emit("status", document_of(standing))
+        _, workers = read_workers(objects)
+        emit("status", {**document_of(standing), "workers": workers})
     else:
         for line in lines_of(standing):
             out(line)
