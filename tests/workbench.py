@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -104,6 +105,16 @@ class Workbench:
             [str(path) for path in stage.rglob("*") if path.is_file()] if stage.exists() else []
         )
         return staged + [str(path) for path in self.store.rglob("*.partial")]
+
+    def nobody_left(self) -> None:
+        """Every process of this folder's commands ends by itself."""
+        # The system needs a moment to deliver a death to the children; nobody may live on.
+        for _ in range(400):
+            if not self.processes():
+                return
+            time.sleep(0.05)
+        names = [Path(f"/proc/{pid}/cmdline").read_bytes() for pid in self.processes()]
+        raise AssertionError(f"still alive: {names}")
 
     def processes(self) -> list[int]:
         """Processes of this folder's commands that are still alive, workers included."""

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -66,20 +64,9 @@ def in_state(bench: Workbench, *states: ChunkState) -> set[int]:
     return set(np.flatnonzero(np.isin(table.state, states)).tolist())
 
 
-def nobody_left(bench: Workbench) -> None:
-    """Every process of the folder's commands ends by itself."""
-    # The system needs a moment to deliver a death to the children; nobody may live on.
-    for _ in range(400):
-        if not bench.processes():
-            return
-        time.sleep(0.05)
-    names = [Path(f"/proc/{pid}/cmdline").read_bytes() for pid in bench.processes()]
-    raise AssertionError(f"still alive: {names}")
-
-
 def whole(bench: Workbench, expected: dict[str, bytes]) -> None:
     """The run ended as one that nothing happened to."""
     assert bench.outputs() == expected
     assert not bench.leftovers()
     bench.verified()
-    nobody_left(bench)
+    bench.nobody_left()

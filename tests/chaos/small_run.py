@@ -47,7 +47,7 @@ def finished(bench: Workbench, expected: dict[str, bytes]) -> None:
     assert bench.outputs() == expected
     assert not bench.leftovers()
     bench.verified()
-    assert not bench.processes()
+    bench.nobody_left()
     run = bench.opened()
     assert run.status().state == "done"
     np.testing.assert_array_equal(run["y"][:], values() * 2)

@@ -16,7 +16,6 @@ from long_run import (
     SETTINGS,
     computed,
     in_state,
-    nobody_left,
     prepare,
     reference,
     whole,
@@ -54,7 +53,7 @@ class KillLoop:
         """
         done, before = in_state(self.bench, ChunkState.DONE), len(computed(self.bench))
         killed = self.drive(limit)
-        nobody_left(self.bench)
+        self.bench.nobody_left()
         again = {batch.chunk for batch in computed(self.bench)[before:]}
         if done:  # otherwise the first batch is the dry batch's as well
             assert not again & done
@@ -108,7 +107,7 @@ def test_a_killed_driver_costs_no_more_than_what_was_in_flight(fork_bench, expec
         time.sleep(0.005)
     driver.kill()
     assert driver.wait() == -signal.SIGKILL
-    nobody_left(bench)
+    bench.nobody_left()
     lost = in_state(bench, ChunkState.RUNNING)
     pending = in_state(bench, ChunkState.PENDING)
     done = in_state(bench, ChunkState.DONE)

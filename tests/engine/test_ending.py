@@ -54,7 +54,7 @@ def test_a_signal_drains_and_the_run_goes_on_later(bench, number, workers):
     assert resumed.code == 0, resumed.err
     assert (bench.opened()["y"][:] == np.arange(1024).reshape(512, 2).sum(1)).all()
     bench.verified()
-    assert not bench.processes()
+    bench.nobody_left()
 
 
 def test_a_second_interrupt_ends_at_once(bench):
@@ -68,7 +68,7 @@ def test_a_second_interrupt_ends_at_once(bench):
     (bench.folder / "open").touch()
     assert bench.predict(schedule__workers=1).code == 0
     bench.verified()
-    assert not bench.processes()
+    bench.nobody_left()
 
 
 def wait_for_state(bench: Workbench, state: str) -> None:
@@ -85,7 +85,7 @@ def test_a_drain_that_takes_too_long_is_cut(bench):
     driver.send_signal(signal.SIGTERM)
     assert driver.wait(timeout=120) == 75  # although the gate never opened
     assert bench.opened().status().state == "interrupted"
-    assert not bench.processes()
+    bench.nobody_left()
 
 
 def test_the_walltime_drains_before_it_is_over(bench):

@@ -109,7 +109,7 @@ def f(x):
     run = bench.opened()
     assert np.flatnonzero(run.states == 5).tolist() == [300 // 64]
     assert {failure.kind for failure in run.each_failure()} == {"timeout"}
-    assert not bench.processes()
+    bench.nobody_left()
 
 
 def test_in_process_the_watcher_ends_the_command_and_the_next_start_knows_the_suspect(bench):
