@@ -14,7 +14,10 @@ from hypothesis import HealthCheck, settings
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from s3_standin import s3, s3_bucket, s3_endpoint, s3_env, s3_proxy, s3_url
 from workbench import Workbench
+
+__all__ = ["s3", "s3_bucket", "s3_endpoint", "s3_env", "s3_proxy", "s3_url"]
 
 # Property tests draw the same examples every time.
 settings.register_profile(

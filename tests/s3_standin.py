@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
@@ -19,36 +20,64 @@ SLOW_SECONDS = 0.3
 MISSING = b"<?xml version='1.0'?><Error><Code>NoSuchKey</Code><Message>gone</Message></Error>"
 
 
-@pytest.fixture(scope="session")
-def s3_endpoint() -> Iterator[str]:
+@contextlib.contextmanager
+def standing_in() -> Iterator[str]:
+    """Endpoint of a stand-in. Its state is the process's: buckets of one name are one bucket."""
     from moto.server import ThreadedMotoServer
 
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
+    try:
+        yield f"http://{host}:{port}"
+    finally:
+        server.stop()
+
+
+def variables(endpoint: str) -> dict[str, str]:
+    """The environment that leads to ``endpoint``."""
+    return {
+        "AWS_ENDPOINT_URL": endpoint,
+        "AWS_ACCESS_KEY_ID": "testing",
+        "AWS_SECRET_ACCESS_KEY": "testing-secret",
+        "AWS_REGION": "us-east-1",
+    }
+
+
+def new_bucket(endpoint: str) -> str:
+    """The name of a bucket that nothing else in this process uses."""
+    name = f"b{uuid.uuid4().hex[:12]}"
+    request = urllib.request.Request(f"{endpoint}/{name}", method="PUT")
+    with urllib.request.urlopen(request, timeout=30):
+        pass
+    return name
+
+
+@pytest.fixture(scope="session")
+def s3_endpoint() -> Iterator[str]:
+    with standing_in() as endpoint:
+        yield endpoint
 
 
 @pytest.fixture
 def s3_env(s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> str:
-    monkeypatch.setenv("AWS_ENDPOINT_URL", s3_endpoint)
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
-    monkeypatch.setenv("AWS_REGION", "us-east-1")
+    for name, value in variables(s3_endpoint).items():
+        monkeypatch.setenv(name, value)
     monkeypatch.delenv("AWS_PROFILE", raising=False)
     return s3_endpoint
 
 
 @pytest.fixture
-def s3_url(s3_env: str) -> str:
+def s3_bucket(s3_env: str) -> str:
+    """The name of an empty bucket of its own."""
+    return new_bucket(s3_env)
+
+
+@pytest.fixture
+def s3_url(s3_bucket: str) -> str:
     """URL of an empty prefix in a bucket of its own."""
-    bucket = f"b{uuid.uuid4().hex[:12]}"
-    request = urllib.request.Request(f"{s3_env}/{bucket}", method="PUT")
-    with urllib.request.urlopen(request, timeout=10):
-        pass
-    return f"s3://{bucket}/runs/tiles.zarr"
+    return f"s3://{s3_bucket}/runs/tiles.zarr"
 
 
 @pytest.fixture

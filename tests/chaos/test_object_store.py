@@ -11,11 +11,9 @@ import numpy as np
 import pytest
 from foretell.store.open import open_objects
 from forks import ForkBench, Forks
-from s3_standin import FaultProxy, s3_endpoint, s3_env, s3_proxy, s3_url
+from s3_standin import FaultProxy
 from small_run import SETTINGS, Fault, predict, prepare, values
 from workbench import Finished
-
-__all__ = ["s3_endpoint", "s3_env", "s3_proxy", "s3_url"]
 
 pytestmark = pytest.mark.s3
 

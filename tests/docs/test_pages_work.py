@@ -8,12 +8,11 @@ import shutil
 import socket
 import stat
 import sys
-import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 
 import foretell
 import pytest
+import s3_standin
 from pages import steps
 from reader import Reader
 
@@ -21,6 +20,7 @@ DOCS = Path(__file__).parents[2] / "docs"
 PAGES = sorted(p for d in ("tutorial", "how-to") for p in (DOCS / d).glob("*.md"))
 PAGES = [page for page in PAGES if page.name != "index.md"]
 SCHEDULER_PORT = "8786"
+BUCKET = "lab"
 
 _PIP = """#!/bin/sh
 # pip as the page types it, without a network: what it depends on is installed.
@@ -51,29 +51,6 @@ def env(tmp_path: Path) -> dict[str, str]:
     }
 
 
-@contextlib.contextmanager
-def object_store(bucket: str) -> Iterator[dict[str, str]]:
-    """An S3 stand-in with one bucket, and the variables that lead to it."""
-    from moto.server import ThreadedMotoServer
-
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    endpoint = f"http://{host}:{port}"
-    request = urllib.request.Request(f"{endpoint}/{bucket}", method="PUT")
-    with urllib.request.urlopen(request, timeout=30):
-        pass
-    try:
-        yield {
-            "AWS_ENDPOINT_URL": endpoint,
-            "AWS_REGION": "us-east-1",
-            "AWS_ACCESS_KEY_ID": "testing",
-            "AWS_SECRET_ACCESS_KEY": "testing",
-        }
-    finally:
-        server.stop()
-
-
 def free_port() -> str:
     with contextlib.closing(socket.socket()) as probe:
         probe.bind(("127.0.0.1", 0))
@@ -82,15 +59,22 @@ def free_port() -> str:
 
 @pytest.mark.timeout(1200)
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_page(page: Path, tmp_path: Path, env: dict[str, str]) -> None:
+def test_page(
+    page: Path, tmp_path: Path, env: dict[str, str], request: pytest.FixtureRequest
+) -> None:
     text = page.read_text(encoding="utf-8").replace(SCHEDULER_PORT, free_port())
+    if f"s3://{BUCKET}" in text:
+        endpoint = request.getfixturevalue("s3_endpoint")
+        env = {**env, **s3_standin.variables(endpoint)}
+        bucket = s3_standin.new_bucket(endpoint)
+        text = text.replace(f"s3://{BUCKET}", f"s3://{bucket}").replace(
+            f'"{BUCKET}"', f'"{bucket}"'
+        )
     todo = steps(text)
     assert todo, "a page that shows nothing to do needs no place here"
     folder = tmp_path / "work"
     folder.mkdir()
     with contextlib.ExitStack() as stack:
-        if "s3://lab" in text:
-            env = {**env, **stack.enter_context(object_store("lab"))}
         reader = Reader(folder, env)
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
         stack.callback(reader.end)

@@ -6,9 +6,6 @@ from foretell.store.local import LocalObjects
 from foretell.store.manifest import Manifest, new_manifest, write_manifest
 from foretell.store.objects import ObjectStore, set_fault_hook
 from ledger_model import plan_json
-from s3_standin import FaultProxy, s3, s3_endpoint, s3_env, s3_proxy, s3_url
-
-__all__ = ["FaultProxy", "s3", "s3_endpoint", "s3_env", "s3_proxy", "s3_url"]
 
 
 @pytest.fixture(autouse=True)
