@@ -29,10 +29,11 @@ ALL = (
     "f_jax",
     "torch_module",
     "lightning_writer",
+    "accelerator",
 )
 PACKAGES = (
     "foretell", "numpy", "zarr", "dask", "distributed", "torch", "transformers", "daft",
-    "lightning", "ray", "jax", "redco", "hivemind",
+    "lightning", "ray", "jax", "redco", "hivemind", "openvino", "onnxruntime",
 )  # fmt: skip
 
 

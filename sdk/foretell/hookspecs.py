@@ -77,6 +77,15 @@ def register_commands() -> Iterable[Entry]:  # type: ignore[empty-body]
     """
 
 
+@hookspec
+def register_checks() -> Iterable[Entry]:  # type: ignore[empty-body]
+    """Lines added to ``sdk doctor``; targets are callables without arguments.
+
+    Called by ``sdk doctor`` alone. Each yields tuples of four texts: what was looked at, ``ok``,
+    ``warn`` or ``fail``, what was found, and what to do (empty when nothing is to be done).
+    """
+
+
 # --- observing: called in the driver, in this order, each with one frozen event ---------------
 
 

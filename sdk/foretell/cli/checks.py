@@ -15,7 +15,7 @@ from pathlib import Path
 from foretell.paths import cache_dir
 from foretell.text import plural, size
 
-OK, WARN, FAIL = "ok", "warn", "fail"
+LEVELS = OK, WARN, FAIL = "ok", "warn", "fail"
 
 FEW_FILES = 1024
 SMALL_SHM = 64 * 2**20
@@ -59,6 +59,7 @@ def all_checks() -> Iterator[Check]:
         except Exception as error:
             reason = f"cannot be checked: {type(error).__name__}: {error}"
             yield Check(check.__name__.replace("_", " "), WARN, reason)
+    yield from of_plugins()
 
 
 def python() -> Iterator[Check]:
@@ -129,6 +130,20 @@ def plugins() -> Iterator[Check]:
         yield Check(f"plugin {item.origin.name}", WARN, item.reason, fix)
     if not found.broken():
         yield Check("plugins", OK, f"{plural(len(found.origins()), 'plugin')}, none broken")
+
+
+def of_plugins() -> Iterator[Check]:
+    """What plugins look at; one that raises says so, and stops no other."""
+    from foretell.cli.parts import plugins as load
+
+    found = load()
+    for claim in found.claims("check"):
+        name = claim.entry.name
+        try:
+            for looked_at, level, text, fix in found.check(name)():
+                yield Check(looked_at, level if level in LEVELS else WARN, text, fix)
+        except Exception as error:
+            yield Check(name, WARN, f"cannot be checked: {type(error).__name__}: {error}")
 
 
 def cache() -> Iterator[Check]:

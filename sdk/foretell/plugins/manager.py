@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from foretell.plugins.discovery import Broken, Discovery, Origin
@@ -24,6 +24,7 @@ ROLES = {
     "writer": "register_writers",
     "preview": "register_previews",
     "command": "register_commands",
+    "check": "register_checks",
 }
 """What a plugin can register, and the hook that asks for it."""
 
@@ -141,6 +142,13 @@ class Plugins:
     def command(self, name: str) -> Any:
         """The click command called ``name``; raises as :meth:`source`."""
         return self._registries["command"].load(name)
+
+    def check(self, name: str) -> Callable[[], Iterable[tuple[str, str, str, str]]]:
+        """The check of the machine called ``name``; raises as :meth:`source`."""
+        found: Callable[[], Iterable[tuple[str, str, str, str]]] = self._registries["check"].load(
+            name
+        )
+        return found
 
     def preview(self, entry: Entry) -> Callable[..., Any]:
         """The callable of one of :meth:`previews`."""

@@ -18,12 +18,17 @@ if TYPE_CHECKING:
 @click.command("show")
 @options.run_argument
 @click.argument("array", metavar="[ARRAY]", required=False)
+@click.option(
+    "--separator", is_flag=True, help="Print ARRAY's values alone, a line of dashes between them."
+)
 @options.common
 @click.pass_obj
-def command(session: Session, run: str, array: str | None) -> int:
+def command(session: Session, run: str, array: str | None, separator: bool) -> int:
     """Show the tree of a store with shapes, dtypes, chunks and attributes, a preview of what is
     done, and how to open it. With ARRAY, one output in full.
     """
+    if separator:
+        return _print_values(session, run, array)
     from foretell.cli.describe import contents_of
     from foretell.cli.output import emit, out
     from foretell.cli.parts import locate, open_snapshot_of
@@ -48,6 +53,35 @@ def command(session: Session, run: str, array: str | None) -> int:
     out("open it with")
     for opener in contents.open_with:
         out(f"  {opener}")
+    return 0
+
+
+SEPARATOR = "-" * 20
+
+
+def _print_values(session: Session, run: str, name: str | None) -> int:
+    """Every predicted value of one output, in the order of the rows; texts keep their lines."""
+    from foretell.cli.output import raw
+    from foretell.cli.parts import open_snapshot_of, writer_of
+    from foretell.errors import UsageError
+    from foretell.store.reader import RunReader
+    from foretell.text import visible
+
+    if name is None or session.json:
+        raise UsageError(
+            "--separator takes one output, and not --json",
+            tries=[("sdk show RUN text --separator", "for example")],
+        )
+    objects, snapshot = open_snapshot_of(run)
+    reader = RunReader(snapshot, writer_of(snapshot, objects))
+    first = True
+    for _, arrays, valid in reader.chunks([name.strip("/")], partial=True):
+        for value, known in zip(arrays[name.strip("/")], valid, strict=True):
+            if known == 1:
+                if not first:
+                    raw(SEPARATOR)
+                raw(visible(str(value), keep="\n\t") + "\n")
+                first = False
     return 0
 
 

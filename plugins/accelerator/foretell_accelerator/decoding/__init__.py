@@ -1,0 +1,1 @@
+"""Text generation: decoders as compiled programs, and the loop around them."""

@@ -1,0 +1,220 @@
+"""``kind = "artifact"``: a program compiled ahead of time, or a model to be compiled.
+
+With ``artifact`` the model's source is not needed: the program, ``collate`` and ``postprocess`` are
+all. With ``model`` (a ``torch.nn.Module``, a class or function that gives one, or with
+``jax-export`` a function of JAX arrays) it is compiled when it is deployed, or by ``sdk compile``.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
+
+from foretell.abc import Predictor
+from foretell.digest import hash_file, hash_json, hash_object, hash_path
+from foretell.errors import ConfigError, ForetellError, LoadError
+from foretell.imports import load_object, module_file
+from foretell.rows import to_outputs
+from foretell.types import Batch, Examples
+
+from foretell_accelerator import weights
+from foretell_accelerator.manifest import read_manifest
+from foretell_accelerator.settings import ArtifactOptions
+
+
+class ArtifactPredictor(Predictor):
+    """Calls a compiled program for every batch.
+
+    Args:
+        options: Settings.
+        model: A live module or function instead of ``options.model``.
+        collate, postprocess: Live functions instead of the import strings.
+
+    Raises:
+        ConfigError: neither an artifact nor a model is named.
+        ArtifactError: the artifact is missing or damaged.
+        LoadError: a module or checkpoint does not exist.
+    """
+
+    Options = ArtifactOptions
+    model_kind: ClassVar[str] = "artifact"
+    default_deployer: ClassVar[str] = "accelerator"
+
+    def __init__(
+        self,
+        options: ArtifactOptions,
+        *,
+        model: Any = None,
+        collate: Callable[[Any], Any] | None = None,
+        postprocess: Callable[[Any], Any] | None = None,
+    ) -> None:
+        self.options = options
+        self._live = {"model": model, "collate": collate, "postprocess": postprocess}
+        self._loaded = dict(self._live)
+        if options.artifact is None and options.model is None and model is None:
+            raise ConfigError(
+                "the job names neither an artifact nor a model",
+                facts=[("missing", "predictor.artifact")],
+                tries=[
+                    ('artifact = "DIR"', "what sdk compile made"),
+                    ('model = "module:build"', "a model to compile"),
+                ],
+                slug="config-model",
+            )
+        for part in self._live:
+            text = self._import_string(part)
+            if text is not None:
+                module_file(text, options.base_dir)
+        weights.check(self.checkpoint, options.checkpoint)
+        if self.artifact is not None:
+            read_manifest(self.artifact)
+
+    @classmethod
+    def from_live(
+        cls,
+        options: Any,
+        *,
+        model: Any = None,
+        collate: Callable[[Any], Any] | None = None,
+        postprocess: Callable[[Any], Any] | None = None,
+    ) -> ArtifactPredictor:
+        """Build the predictor around a live model, or live helpers of it."""
+        return cls(options, model=model, collate=collate, postprocess=postprocess)
+
+    @property
+    def artifact(self) -> str | None:
+        """Absolute path of the artifact."""
+        given = self.options.artifact
+        return None if given is None else self.options.resolve(given)
+
+    @property
+    def checkpoint(self) -> str | None:
+        """Absolute path of the weights."""
+        given = self.options.checkpoint
+        return None if given is None else self.options.resolve(given)
+
+    @property
+    def has_model(self) -> bool:
+        """Whether the model itself is there, beside or instead of an artifact."""
+        return self.options.model is not None or self._live["model"] is not None
+
+    # --- the model ------------------------------------------------------------------------------
+
+    def load(self) -> Any:
+        """Import or make the model, with its weights, in evaluation mode.
+
+        Raises:
+            LoadError: with the cause.
+        """
+        self._part("collate")
+        self._part("postprocess")
+        target = self._part("model")
+        if weights.is_module(target):
+            weights.load_into(target, self.checkpoint)
+            return target.eval()
+        given = dict(self.options.options)
+        if isinstance(target, type) or given or self.checkpoint is not None:
+            return self._made(target, given)
+        return target if _takes_inputs(target) else self._made(target, given)
+
+    def _made(self, target: Any, given: dict[str, Any]) -> Any:
+        takes = "checkpoint" in _parameters(target)
+        if takes and self.checkpoint is not None:
+            given.setdefault("checkpoint", self.checkpoint)
+        try:
+            model = target(**given)
+        except ForetellError:
+            raise
+        except Exception as error:
+            raise LoadError(
+                f"{self.options.model or 'the model'} could not be made",
+                facts=[("cause", f"{type(error).__name__}: {error}")],
+                slug="load-model",
+            ) from error
+        if not weights.is_module(model):
+            return model
+        if not takes:
+            weights.load_into(model, self.checkpoint)
+        return model.eval()
+
+    # --- a batch --------------------------------------------------------------------------------
+
+    def collate(self, examples: Examples) -> Any:
+        function = self._part("collate")
+        return examples if function is None else function(examples)
+
+    def predict(self, model: Callable[[Any], Any], batch: Batch) -> Any:
+        """Run the compiled program on the collated batch."""
+        return model(batch.inputs)
+
+    def postprocess(self, predictions: Any) -> Mapping[str, Any]:
+        function = self._part("postprocess")
+        return to_outputs(predictions if function is None else function(predictions))
+
+    # --- identity -------------------------------------------------------------------------------
+
+    def fingerprint(self) -> Mapping[str, str]:
+        """The artifact's own hash, the model, the helpers."""
+        parts = dict(self.model_fingerprint())
+        if self.artifact is not None:
+            parts["artifact"] = read_manifest(self.artifact).hash
+        for name in ("collate", "postprocess"):
+            parts |= self._identity(name)
+        if self.options.version is not None:
+            parts["version"] = self.options.version
+        return parts
+
+    def model_fingerprint(self) -> Mapping[str, str]:
+        """Parts that identify the model, as the artifact's manifest has them; empty without one."""
+        if not self.has_model:
+            return {}
+        options = self.options
+        parts = self._identity("model") | {"options": hash_json(options.options)}
+        if self.checkpoint is not None:
+            parts["checkpoint"] = hash_path(self.checkpoint)
+        if options.version is not None:
+            parts["version"] = options.version
+        return parts
+
+    def _identity(self, part: str) -> dict[str, str]:
+        text = self._import_string(part)
+        if text is not None:
+            file = module_file(text, self.options.base_dir)
+            return {part: text} | ({} if file is None else {f"{part}.source": hash_file(file)})
+        live = self._live[part]
+        if live is None:
+            return {}
+        if self.options.version is not None:
+            return {part: str(getattr(live, "__qualname__", type(live).__qualname__))}
+        return {part: hash_object(live, part)}
+
+    def _import_string(self, part: str) -> str | None:
+        if self._live[part] is not None:
+            return None
+        text: str | None = getattr(self.options, part)
+        return text
+
+    def _part(self, part: str) -> Any:
+        text = self._import_string(part)
+        if self._loaded[part] is None and text is not None:
+            found = load_object(text, self.options.base_dir)
+            if not callable(found):
+                raise LoadError(f"{text} is not callable", facts=[("got", type(found).__name__)])
+            self._loaded[part] = found
+        return self._loaded[part]
+
+
+def _parameters(target: Any) -> Mapping[str, inspect.Parameter]:
+    try:
+        return inspect.signature(target).parameters
+    except (TypeError, ValueError):
+        return {}
+
+
+def _takes_inputs(target: Any) -> bool:
+    """Whether a function is the model itself: one that cannot be called without arguments."""
+    return any(
+        p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
+        for p in _parameters(target).values()
+    )

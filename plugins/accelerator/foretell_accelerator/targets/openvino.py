@@ -1,0 +1,117 @@
+"""``openvino``: OpenVINO's intermediate representation, compiled for the processor when loaded.
+
+OpenVINO picks bfloat16 by itself on processors that have it; the precision hint is always set, so
+that ``fp32`` means fp32.
+
+Source: OpenVINO documentation, "Converting a PyTorch Model" and "Precision Control".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from foretell_accelerator.manifest import Program
+from foretell_accelerator.targets import torchlike
+from foretell_accelerator.targets.base import (
+    Runner,
+    Target,
+    TargetSettings,
+    Traceable,
+    framework,
+    missing,
+    version,
+)
+
+_FILE = "model.xml"
+_HINTS = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
+
+
+class OpenVinoTarget(Target):
+    """Intel's runtime on the CPU. ``options`` are properties of the compiled model."""
+
+    name: ClassVar[str] = "openvino"
+    frameworks: ClassVar[frozenset[str]] = frozenset({"torch"})
+    precisions: ClassVar[tuple[str, ...]] = ("fp32", "bf16", "fp16")
+    supports_cache: ClassVar[bool] = True
+    supports_threads: ClassVar[bool] = True
+
+    def usable(self) -> str:
+        return missing("openvino")
+
+    def compile(self, traceable: Traceable, folder: Path, settings: TargetSettings) -> None:
+        openvino = framework("openvino")
+        program = torchlike.export(traceable, self.name)
+        with torchlike.quiet():
+            try:
+                model = openvino.convert_model(program)
+                openvino.save_model(model, folder / _FILE, compress_to_fp16=False)
+            except Exception as error:
+                raise torchlike.not_compiled(self.name, error) from error
+
+    def load(
+        self, folder: Path, program: Program, settings: TargetSettings, model: Any = None
+    ) -> Runner:
+        openvino = framework("openvino")
+        config: dict[str, Any] = {
+            "INFERENCE_PRECISION_HINT": _HINTS[settings.precision],
+            "PERFORMANCE_HINT": "LATENCY",
+            "NUM_STREAMS": 1,
+        }
+        if settings.threads is not None:
+            config["INFERENCE_NUM_THREADS"] = settings.threads
+        config |= settings.options
+        core = openvino.Core()
+        compiled = core.compile_model(core.read_model(folder / _FILE), "CPU", config)
+        return _Compiled(openvino, compiled, program)
+
+    def versions(self) -> Mapping[str, str]:
+        return {"openvino": version("openvino")}
+
+    def compiler_versions(self) -> Mapping[str, str]:
+        return {"torch": version("torch")}
+
+
+class _Compiled(Runner):
+    """A compiled model; every run has a request of its own, so that outputs stay valid."""
+
+    def __init__(self, openvino: Any, compiled: Any, program: Program) -> None:
+        self._openvino = openvino
+        self._compiled = compiled
+        self._dtypes = [np.dtype(spec.dtype) for spec in program.outputs]
+
+    def run(self, inputs: Sequence[Any]) -> Sequence[Any]:
+        request = self._compiled.create_infer_request()
+        for position, value in enumerate(inputs):
+            request.set_input_tensor(position, self._tensor(value))
+        request.infer()
+        # A tensor keeps its request's memory alive; no other run writes into it.
+        return [
+            _Kept(request, request.get_output_tensor(position), dtype)
+            for position, dtype in enumerate(self._dtypes)
+        ]
+
+    def _tensor(self, value: Any) -> Any:
+        if isinstance(value, _Kept):
+            return value.tensor
+        return self._openvino.Tensor(np.ascontiguousarray(value), shared_memory=True)
+
+    def host(self, value: Any) -> np.ndarray:
+        return np.array(value.tensor.data).astype(value.dtype, copy=False)
+
+    def close(self) -> None:
+        self._compiled = None
+
+
+class _Kept:
+    """An output tensor, the request that owns it, and the dtype the eager model gives."""
+
+    __slots__ = ("dtype", "request", "tensor")
+
+    def __init__(self, request: Any, tensor: Any, dtype: np.dtype) -> None:
+        self.request = request
+        self.tensor = tensor
+        self.dtype = dtype

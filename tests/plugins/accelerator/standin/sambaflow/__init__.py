@@ -1,0 +1,1 @@
+"""A stand-in for SambaNova's package: the calls its tutorial shows, on the CPU."""
