@@ -1,4 +1,4 @@
-"""MiniLM of examples/minilm, and a collate that fills up to one length: compiled shapes are fixed."""
+"""MiniLM of examples/minilm, with a collate that fills up to the one compiled length."""
 
 import functools
 import importlib.util

@@ -70,7 +70,9 @@ def register_targets() -> list[Entry]:
         Entry(
             "onnxruntime", "ONNX Runtime", f"{here}.onnxruntime:OnnxRuntimeTarget", "accelerator"
         ),
-        Entry("jax-export", "StableHLO by XLA", f"{here}.jax_export:JaxExportTarget", "jax"),
+        Entry(
+            "jax-export", "StableHLO by XLA", f"{here}.jax_export:JaxExportTarget", "accelerator,jax"
+        ),
         Entry("sambaflow", "SambaNova's SambaFlow", f"{here}.sambaflow:SambaFlowTarget"),
     ]
 

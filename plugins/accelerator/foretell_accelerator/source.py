@@ -168,7 +168,7 @@ class PromptSource(Source):
 
     @property
     def spec(self) -> SourceSpec:
-        return SourceSpec(Layout.RECORDS, columns={self._options.prompt_key: ((), "")})
+        return SourceSpec(Layout.RECORDS)
 
     def __len__(self) -> int:
         return self._length

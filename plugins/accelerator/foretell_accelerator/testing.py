@@ -54,26 +54,31 @@ class AcceleratorTargetContract:
     source: ClassVar[tuple[str, ...]] = ()
 
     @pytest.fixture(scope="class")
-    def model(self) -> Any:
+    @classmethod
+    def model(cls) -> Any:
         pytest.fail("supply a fixture `model` of class scope")
 
     @pytest.fixture(scope="class")
-    def inputs(self) -> dict[str, np.ndarray]:
+    @classmethod
+    def inputs(cls) -> dict[str, np.ndarray]:
         pytest.fail("supply a fixture `inputs` of class scope")
 
     @pytest.fixture(scope="class")
-    def wrong_model(self) -> Any:
+    @classmethod
+    def wrong_model(cls) -> Any:
         return None
 
     @pytest.fixture(scope="class")
-    def target(self) -> Target:
-        made = self.target_class()
+    @classmethod
+    def target(cls) -> Target:
+        made = cls.target_class()
         if reason := made.usable():
             pytest.skip(f"{made.name}: {reason}")
         return made
 
     @pytest.fixture(scope="class")
-    def expected(self, model: Any, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    @classmethod
+    def expected(cls, model: Any, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """What the eager model says."""
         from foretell_accelerator.models import trace
 
@@ -81,8 +86,8 @@ class AcceleratorTargetContract:
         return dict(zip(traced.traceable.outputs, traced.values, strict=True))
 
     @pytest.fixture(scope="class")
-    def compiled(
-        self,
+    @classmethod
+    def compiled(cls,
         target: Target,
         model: Any,
         inputs: dict[str, np.ndarray],

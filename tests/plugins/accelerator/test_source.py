@@ -26,7 +26,8 @@ def write(path, *prompts):
 
 def test_json_lines_with_blank_lines_and_crlf(tmp_path):
     (tmp_path / "p.jsonl").write_bytes(
-        b'{"prompt": "one"}\r\n\r\n{"prompt": "two", "id": 7}\r\n   \n\n"three"\n{"prompt":"\xc3\xa9"}'
+        b'{"prompt": "one"}\r\n\r\n'
+        b'{"prompt": "two", "id": 7}\r\n   \n\n"three"\n{"prompt":"\xc3\xa9"}'
     )
     source = made(tmp_path, path="p.jsonl")
     assert texts(source) == ["one", "two", "three", "é"]

@@ -24,11 +24,13 @@ class TorchContract(AcceleratorTargetContract):
     source: ClassVar[tuple[str, ...]] = ("decoders", "transformers")
 
     @pytest.fixture(scope="class")
-    def model(self):
+    @classmethod
+    def model(cls):
         return Small().eval()
 
     @pytest.fixture(scope="class")
-    def inputs(self):
+    @classmethod
+    def inputs(cls):
         return small_inputs()
 
 
@@ -50,16 +52,19 @@ class TestJaxExport(AcceleratorTargetContract):
     source: ClassVar[tuple[str, ...]] = ("decoders", "torch", "transformers")
 
     @pytest.fixture(scope="class")
-    def model(self):
+    @classmethod
+    def model(cls):
         pytest.importorskip("jax")
         return jax_decoder
 
     @pytest.fixture(scope="class")
-    def inputs(self):
+    @classmethod
+    def inputs(cls):
         return example(8, 12, 257)
 
     @pytest.fixture(scope="class")
-    def wrong_model(self):
+    @classmethod
+    def wrong_model(cls):
         return Small()
 
 
@@ -67,7 +72,8 @@ class TestSambaFlow(TorchContract):
     target_class = SambaFlowTarget
 
     @pytest.fixture(scope="class", autouse=True)
-    def there(self, standin):
+    @classmethod
+    def there(cls, standin):
         return standin
 
     def test_the_vendors_calls_are_made_in_their_order(self, compiled, inputs, there):

@@ -130,7 +130,7 @@ def driven(model: Any, artifact: Artifact) -> Iterator[Any]:
 
 
 def _full_pass(artifact: Artifact, ids: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """Logits float32 ``(B, T, V)`` of ids and mask ``(B, T)``; padding may stand before a prompt."""
+    """Logits float32 ``(B, T, V)`` of ids and mask ``(B, T)``; padding may stand in front."""
     rows, length = ids.shape
     fitting = [p for p in artifact.programs if p.role == "full" and p.length >= length]
     if not fitting:

@@ -2,7 +2,7 @@
 
 The decoder is one of transformers (``model_name_or_path``, or ``config_name`` with
 ``checkpoint_name``), one of your own (``model``: a ``torch.nn.Module`` or JAX function of
-``input_ids``, ``attention_mask`` and ``position_ids`` that gives logits ``(B, L, V)``, or what gives
+``input_ids``, ``attention_mask``, ``position_ids`` that gives logits ``(B, L, V)``, or what gives
 one), or the one in ``artifact``.
 """
 

@@ -56,7 +56,9 @@ class PretrainedTokenizer:
         cache_dir: Where such are kept.
     """
 
-    def __init__(self, folder: str, *, download: bool = False, cache_dir: str | None = None):
+    def __init__(
+        self, folder: str, *, download: bool = False, cache_dir: str | None = None
+    ) -> None:
         transformers = framework("transformers")
         try:
             self.inner = transformers.AutoTokenizer.from_pretrained(

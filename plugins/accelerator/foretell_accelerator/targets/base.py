@@ -154,7 +154,7 @@ def version(distribution: str) -> str:
 
 
 def missing(*distributions: str) -> str:
-    """The reason for :meth:`Target.usable` when distributions are not installed; "" when all are."""
+    """Says which distributions are not installed, for :meth:`Target.usable`; "" for none."""
     absent = [name for name in distributions if not version(name)]
     return f"not installed: {', '.join(absent)}" if absent else ""
 

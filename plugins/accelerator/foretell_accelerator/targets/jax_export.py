@@ -35,9 +35,10 @@ class JaxExportTarget(Target):
     frameworks: ClassVar[frozenset[str]] = frozenset({"jax"})
     supports_cache: ClassVar[bool] = True
     supports_threads: ClassVar[bool] = True
+    extra: ClassVar[str] = "accelerator,jax"
 
     def usable(self) -> str:
-        return missing("jax", "jaxlib")
+        return missing("jax", "jaxlib", "flatbuffers")
 
     def compile(self, traceable: Traceable, folder: Path, settings: TargetSettings) -> None:
         jax = framework("jax")
