@@ -71,7 +71,10 @@ def register_targets() -> list[Entry]:
             "onnxruntime", "ONNX Runtime", f"{here}.onnxruntime:OnnxRuntimeTarget", "accelerator"
         ),
         Entry(
-            "jax-export", "StableHLO by XLA", f"{here}.jax_export:JaxExportTarget", "accelerator,jax"
+            "jax-export",
+            "StableHLO by XLA",
+            f"{here}.jax_export:JaxExportTarget",
+            "accelerator,jax",
         ),
         Entry("sambaflow", "SambaNova's SambaFlow", f"{here}.sambaflow:SambaFlowTarget"),
     ]

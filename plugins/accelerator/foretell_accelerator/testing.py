@@ -87,7 +87,8 @@ class AcceleratorTargetContract:
 
     @pytest.fixture(scope="class")
     @classmethod
-    def compiled(cls,
+    def compiled(
+        cls,
         target: Target,
         model: Any,
         inputs: dict[str, np.ndarray],

@@ -76,15 +76,33 @@ def jax_decoder(input_ids, attention_mask, position_ids):
     import jax
     import jax.numpy as jnp
 
-    p = {name: jnp.asarray(array) for name, array in jax_parameters().items()}
+    parameters = {name: jnp.asarray(array) for name, array in jax_parameters().items()}
+    gelu = functools.partial(jax.nn.gelu, approximate=True)
+    return {"logits": _decode(jnp, gelu, parameters, input_ids, attention_mask, position_ids)}
+
+
+def numpy_decoder(input_ids, attention_mask, position_ids):
+    """The same by NumPy."""
+
+    def gelu(x):
+        inner = np.float32((2 / np.pi) ** 0.5) * (x + np.float32(0.044715) * x**3)
+        return x * np.float32(0.5) * (1 + np.tanh(inner))
+
+    return {"logits": _decode(np, gelu, jax_parameters(), input_ids, attention_mask, position_ids)}
+
+
+def _decode(xp, gelu, p, input_ids, attention_mask, position_ids):
     length = input_ids.shape[1]
     x = p["embed"][input_ids] + p["place"][position_ids]
-    q, k, v = jnp.split(_norm(x) @ p["qkv"], 3, axis=-1)
-    seen = jnp.tril(jnp.ones((length, length), bool))[None] & (attention_mask[:, None, :] > 0)
-    scores = jnp.where(seen, q @ k.swapaxes(1, 2) / np.float32(q.shape[-1] ** 0.5), -1e30)
-    x = x + jax.nn.softmax(scores, axis=-1) @ v @ p["out"]
-    x = x + jax.nn.gelu(_norm(x) @ p["up"]) @ p["down"]
-    return {"logits": _norm(x) @ p["embed"].T}
+    q, k, v = xp.split(_norm(x) @ p["qkv"], 3, axis=-1)
+    seen = xp.tril(xp.ones((length, length), bool))[None] & (attention_mask[:, None, :] > 0)
+    scores = xp.where(
+        seen, q @ k.swapaxes(1, 2) / np.float32(q.shape[-1] ** 0.5), np.float32(-1e30)
+    )
+    raised = xp.exp(scores - scores.max(axis=-1, keepdims=True))
+    x = x + raised / raised.sum(axis=-1, keepdims=True) @ v @ p["out"]
+    x = x + gelu(_norm(x) @ p["up"]) @ p["down"]
+    return _norm(x) @ p["embed"].T
 
 
 def _norm(x):

@@ -28,7 +28,7 @@ def torch_logits(model):
     return logits_of
 
 
-def jax_logits(function):
+def plain_logits(function):
     def logits_of(ids):
         count = len(ids)
         found = function(np.array([ids]), np.ones((1, count), "int64"), np.arange(count)[None])[
