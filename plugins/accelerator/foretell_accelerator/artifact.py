@@ -80,7 +80,7 @@ class Artifact:
         """
         given = as_arrays(arrays)
         count = _count(given)
-        pieces = []
+        pieces: list[dict[str, np.ndarray]] = []
         start = 0
         while start < count or not pieces:
             program = self._fitting(given, count - start)

@@ -145,7 +145,7 @@ def unflatten(values: Mapping[str, Any], structure: str) -> Any:
 
 
 def _positional(model: Any, names: Sequence[str], outputs: Sequence[str]) -> Any:
-    torch = framework("torch")
+    torch: Any = framework("torch")
 
     class Positional(torch.nn.Module):  # type: ignore[misc]
         """The user's module, its inputs by position and its outputs in a tuple."""

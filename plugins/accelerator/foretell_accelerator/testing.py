@@ -286,9 +286,11 @@ class AcceleratorTargetContract:
     def test_an_unknown_precision_or_device_is_refused(
         self, target: Target, model: Any, inputs: Any, tmp_path: Path
     ) -> None:
+        given: Any
         for field in ("precision", "device"):
+            given = {field: "nonsense"}
             with pytest.raises(CompileError, match=f"no {field} nonsense"):
-                compile(model, inputs, tmp_path, "x", target.name, **{field: "nonsense"})
+                compile(model, inputs, tmp_path, "x", target.name, **given)
 
     def test_closing_it_frees_it_and_it_loads_again(
         self, compiled: Artifact, model: Any, inputs: Any, expected: Any

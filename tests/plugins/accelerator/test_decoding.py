@@ -1,6 +1,7 @@
 """Greedy text of every target is the eager model's, for any prompt, batch and length."""
 
 import functools
+from typing import Any
 
 import numpy as np
 import pytest
@@ -194,7 +195,7 @@ def test_log_probabilities_are_the_models(eager):
 def test_figures_of_speed(eager):
     generator = Generator(Decoder(eager), Sampling(), Limits(4))
     generator.generate([Request([72], KEY)] * 6)
-    figures = generator.speed.to_json()
+    figures: Any = generator.speed.to_json()
     assert (figures["prompts"], figures["tokens"]) == (6, 24)
     assert figures["tokens_per_second"] > 0
     assert figures["time_to_first_token"] > 0

@@ -1,5 +1,6 @@
 """The contracts of predictors and the deployer, and what is refused."""
 
+import importlib
 import json
 from pathlib import Path
 from typing import Any, ClassVar
@@ -251,9 +252,11 @@ def test_a_wrong_model_target_or_precision_is_refused_by_name(small):
     with pytest.raises(ArtifactError, match="another model"):
         AcceleratorDeployer(AcceleratorOptions()).services(wrong)
     right = ArtifactPredictor(ArtifactOptions(artifact=str(small)))
+    given: Any
     for field, value in (("target", "openvino"), ("precision", "bf16"), ("device", "cuda")):
+        given = {field: value}
         with pytest.raises(ConfigError) as caught:
-            AcceleratorDeployer(AcceleratorOptions(**{field: value})).services(right)
+            AcceleratorDeployer(AcceleratorOptions(**given)).services(right)
         assert f"deployer.{field}" in str(caught.value)
     AcceleratorDeployer(AcceleratorOptions(target="onnxruntime")).services(right)
 
@@ -385,9 +388,12 @@ def test_rewrites_are_undone_in_reverse_whatever_happens(site):
     try:
         with pytest.raises(RuntimeError), rewritten(object(), ["one", "two"], RewriteContext("t")):
             raise RuntimeError("in between")
-        import changes
-
-        assert changes.CALLS == [("one", "t"), "two", "undo two", "undo one"]
+        assert importlib.import_module("changes").CALLS == [
+            ("one", "t"),
+            "two",
+            "undo two",
+            "undo one",
+        ]
     finally:
         registry._registries.cache_clear()
 
@@ -434,6 +440,7 @@ def test_a_strangers_target_is_one_like_any_other(site, tmp_path):
         np.testing.assert_allclose(
             made.run(input=x)["output"], x @ linear.weight.detach().numpy().T, rtol=1e-6
         )
+        assert made.path is not None
         assert json.loads((made.path / "manifest.json").read_text())["target"] == "numpy"
     finally:
         registry._registries.cache_clear()

@@ -99,7 +99,8 @@ class FullSession(Session):
 
     def _run(self) -> np.ndarray:
         logits = self._artifact.call(self._program, self._inputs)["logits"]
-        return logits[np.arange(self._n), self._last].astype(np.float32)
+        last: np.ndarray = logits[np.arange(self._n), self._last].astype(np.float32)
+        return last
 
 
 class CachedSession(Session):

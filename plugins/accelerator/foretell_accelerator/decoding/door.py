@@ -18,7 +18,12 @@ from foretell_accelerator.decoding.roles import padded
 from foretell_accelerator.deployer import AcceleratorDeployer
 from foretell_accelerator.errors import ArtifactError, InputError
 from foretell_accelerator.schema import as_array
-from foretell_accelerator.settings import AcceleratorOptions, GenerateOptions, PromptOptions
+from foretell_accelerator.settings import (
+    AcceleratorOptions,
+    GenerateOptions,
+    Precision,
+    PromptOptions,
+)
 from foretell_accelerator.source import PromptSource
 from foretell_accelerator.targets.base import framework
 
@@ -30,7 +35,7 @@ def generate(
     examples_to_generate: int | None = 20,
     batch_size: int = 1,
     target: str | None = None,
-    precision: str | None = None,
+    precision: Precision | None = None,
     **options: Any,
 ) -> list[str]:
     """Texts for prompts, in order; nothing is stored.

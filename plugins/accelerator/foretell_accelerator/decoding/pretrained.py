@@ -83,8 +83,8 @@ def load(options: GenerateOptions) -> Any:
     hub = {"local_files_only": not options.allow_download, "cache_dir": _cache(options)}
     try:
         if options.config_name is not None:
-            place = place_of(options, "config_name") or options.config_name
-            config = transformers.AutoConfig.from_pretrained(str(place), **hub)
+            named = place_of(options, "config_name") or options.config_name
+            config = transformers.AutoConfig.from_pretrained(str(named), **hub)
             with torch.random.fork_rng():
                 torch.manual_seed(options.seed)  # weights that no checkpoint gives are repeatable
                 model = transformers.AutoModelForCausalLM.from_config(config)

@@ -55,16 +55,16 @@ def wants_cache(model: Any, target: Any, setting: bool | None) -> bool:
 
 def vocabulary_of(model: Any, length: int) -> int:
     """How many tokens a decoder gives logits for, learnt from one small pass."""
-    config = getattr(model, "config", None)
-    if getattr(config, "vocab_size", None):
-        return int(config.vocab_size)
+    known = getattr(getattr(model, "config", None), "vocab_size", None)
+    if known:
+        return int(known)
     given = roles.padded([[0]], 1, length)
     return int(trace(roles.full(model), given).outputs[0].shape[-1])
 
 
 def plan(model: Any, grid: Grid) -> list[Planned]:
     """Every program of a grid, with inputs to compile and calibrate on."""
-    planned = []
+    planned: list[Planned] = []
     for length in grid.lengths:
         for rows in grid.batch_sizes:
             planned += _programs(model, grid, rows, length)

@@ -61,7 +61,7 @@ def full(model: Any) -> Any:
             return {"logits": logits_of(model(**given))}
 
         return call
-    torch = framework("torch")
+    torch: Any = framework("torch")
 
     class Full(torch.nn.Module):  # type: ignore[misc]
         """One pass over everything."""
@@ -84,7 +84,7 @@ def full(model: Any) -> Any:
 
 def prefill(model: Any) -> Any:
     """As :func:`full`, with ``last`` ``(B, 1)``: logits ``(B, V)`` there, and keys and values."""
-    torch = framework("torch")
+    torch: Any = framework("torch")
 
     class Prefill(torch.nn.Module):  # type: ignore[misc]
         """The first pass."""
@@ -115,7 +115,7 @@ def step(model: Any, layers: int) -> Any:
     Its inputs are ``token`` and ``position`` ``(B, 1)`` and ``key_i``, ``value_i``
     ``(B, heads, L, size)``; its outputs have the names of those.
     """
-    torch = framework("torch")
+    torch: Any = framework("torch")
 
     class Step(torch.nn.Module):  # type: ignore[misc]
         """A later pass."""
@@ -169,7 +169,7 @@ class _Recorded:
         return keys, values
 
     def named(self) -> dict[str, Any]:
-        parts = {}
+        parts: dict[str, Any] = {}
         for layer, (keys, values) in sorted(self.kept.items()):
             parts |= {f"key_{layer}": keys, f"value_{layer}": values}
         return parts

@@ -5,7 +5,8 @@ import numpy as np
 
 def greedy(logits_of, prompt, most, stops=(256,), longest=None):
     """Tokens after a prompt, and the least difference of the two best logits."""
-    ids, made, margin = list(prompt), [], float("inf")
+    ids, margin = list(prompt), float("inf")
+    made: list[int] = []
     while len(made) < most and (longest is None or len(ids) <= longest):
         logits = logits_of(ids)
         best = np.partition(logits, -2)[-2:]

@@ -2,12 +2,13 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from sambaflow.samba import utils
 
-CALLS = []
+CALLS: list[Any] = []
 
 
 class SambaTensor:

@@ -2,12 +2,16 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import torch
 
 
-class Traced(list):
+class Traced(list[Any]):
     """Output tensors; a run fills them."""
+
+    model: Any
+    schema: Any
 
 
 def trace_graph(model, inputs, pef):
