@@ -18,7 +18,7 @@ from transformers import AutoConfig, AutoModelForCausalLM
 
 HERE = Path(__file__).parent
 END = 256
-BLOCK = 128
+BLOCK = 96
 
 
 def docstrings():
@@ -47,18 +47,18 @@ def tokens():
     return np.concatenate([np.array(part, dtype=np.int64) for part in parts])
 
 
-def train(seconds, batch=16, seed=0):
+def train(seconds, batch=12, seed=0):
     """The trained model, and its loss on text it has not seen, in bits a byte."""
     torch.manual_seed(seed)
     data = torch.from_numpy(tokens())
     split = int(len(data) * 0.97)
     model = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(HERE / "config.json"))
-    optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3, weight_decay=0.05)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3, weight_decay=0.05)
     random = np.random.default_rng(seed)
     start = time.monotonic()
     while (gone := time.monotonic() - start) < seconds:
         for group in optimizer.param_groups:
-            group["lr"] = 2e-3 * min(1, gone / 3 + 0.05) * max(0.05, 1 - gone / seconds)
+            group["lr"] = 3e-3 * min(1, gone / 3 + 0.05) * max(0.05, 1 - gone / seconds)
         at = random.integers(0, split - BLOCK - 1, batch)
         ids = torch.stack([data[i : i + BLOCK] for i in at])
         loss = model(ids, labels=ids).loss

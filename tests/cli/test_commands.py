@@ -176,6 +176,16 @@ def test_show_one_array(sdk, finished):
     )
 
 
+def test_show_prints_values_with_a_line_between_them(sdk, finished):
+    shown = sdk("show", finished, "length", "--separator")
+    values = shown.out.split(f"\n{'-' * 20}\n")
+    assert len(values) > 1
+    assert all(value.strip().isdigit() for value in values)
+    assert sdk("show", finished, "--separator").code == 2
+    assert sdk("show", finished, "length", "--separator", "--json").code == 2
+    assert sdk("show", finished, "nothing", "--separator").code == 2
+
+
 def test_show_says_which_rows_have_no_prediction(sdk, partial):
     data = sdk("show", partial, "--json").document("show")
     assert data["chunks_done"] == 3

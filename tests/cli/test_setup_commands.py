@@ -2,15 +2,19 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 import tomllib
+import types
 
 import jsonschema
 import pytest
-from foretell.cli import checks
+from foretell import Entry, hookimpl
+from foretell.cli import checks, parts
 from foretell.cli.commands.completion import SHELLS
+from foretell.plugins import load_plugins
 
 
 def test_init_writes_a_job_that_runs_as_it_is(sdk, here):
@@ -54,6 +58,32 @@ def test_doctor(sdk):
     names = [check["name"] for check in data["checks"]]
     assert {"python", "zarr", "dask", "cache", "cores", "memory", "open files"} <= set(names)
     assert all(check["fix"] for check in data["checks"] if check["level"] != "ok")
+
+
+def test_doctor_shows_what_plugins_look_at(sdk, monkeypatch):
+    def crystal():
+        yield "crystal", "ok", "clear", ""
+        yield "tea leaves", "fail", "none", "brew some"
+
+    def broken():
+        raise RuntimeError("no sight")
+
+    class Seer:
+        @hookimpl
+        def register_checks(self):
+            return [Entry(name, "A look", f"seer_checks:{name}") for name in ("crystal", "broken")]
+
+    module = types.ModuleType("seer_checks")
+    vars(module).update(crystal=crystal, broken=broken)
+    monkeypatch.setitem(sys.modules, "seer_checks", module)
+    found = load_plugins({"FORETELL_DISABLE_PLUGINS": "1"}, [("seer", Seer())])
+    monkeypatch.setattr(parts, "plugins", lambda: found)
+    result = sdk("doctor", "--json")
+    told = {check["name"]: check for check in result.document("doctor")["checks"]}
+    assert (told["crystal"]["level"], told["crystal"]["text"]) == ("ok", "clear")
+    assert told["tea leaves"]["fix"] == "brew some"
+    assert told["broken"]["text"] == "cannot be checked: RuntimeError: no sight"
+    assert result.code == 2
 
 
 def test_doctor_names_a_cache_that_cannot_be_written(sdk, here, monkeypatch):
@@ -123,7 +153,8 @@ def stranger(tmp_path):
 def test_a_plugin_adds_a_command_and_cannot_replace_one(stranger):
     assert stranger("greet").stdout == "hello\n"
     told = stranger("--help").stdout
-    assert "From plugins:\n  greet  Say hello" in told
+    _, _, plugins = told.partition("From plugins:\n")
+    assert re.search(r"^  greet +Say hello$", plugins, re.MULTILINE)
     assert "Not this one" not in told
     assert stranger("predict", "--help").stdout.startswith("Usage: sdk predict [OPTIONS]")
     listed = stranger("plugins").stdout

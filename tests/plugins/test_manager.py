@@ -192,17 +192,17 @@ def test_strangers_previews_come_before_built_in_ones(site):
 def test_a_plugin_may_specify_hooks_of_its_own(site):
     site.module(
         "target_hooks",
-        "import pluggy\nspec = pluggy.HookspecMarker('foretell')\n@spec\ndef register_targets():\n"
+        "import pluggy\nspec = pluggy.HookspecMarker('foretell')\n@spec\ndef register_chips():\n"
         "    pass\n",
     )
     site.module(
         "target_plugin",
-        "from foretell import hookimpl\n@hookimpl\ndef register_targets():\n    return ['chip']\n",
+        "from foretell import hookimpl\n@hookimpl\ndef register_chips():\n    return ['chip']\n",
     )
     site.install("foretell-target", "target = target_plugin")
     plugins = load_plugins({})
     plugins.manager.add_hookspecs(importlib.import_module("target_hooks"))
-    assert plugins.manager.hook.register_targets() == [["chip"]]
+    assert plugins.manager.hook.register_chips() == [["chip"]]
 
 
 def test_listing_every_plugin_imports_nothing_heavy():

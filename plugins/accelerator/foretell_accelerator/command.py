@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -71,20 +72,20 @@ def facts(folder: Any, manifest: Manifest) -> list[tuple[str, str]]:
         inputs = ", ".join(f"{spec.name} {spec.describe()}" for spec in program.inputs[:4])
         more = f" and {len(program.inputs) - 4} more" if len(program.inputs) > 4 else ""
         lines.append((f"program {program.name}", inputs + more))
-        for output, apart in list(manifest.calibration[program.name].items())[:4]:
-            if "equal" in apart:
-                lines.append(("", f"{output}: {apart['equal']:.2%} of the values are the model's"))
-            else:
-                lines.append(
-                    (
-                        "",
-                        f"{output}: differs by {_figure(apart['max_abs'])} at most, "
-                        f"of values up to {_figure(apart['largest'])}",
-                    )
-                )
+        # Of a decoder the logits count: keys and values only feed the next step.
+        shown = [spec.name for spec in program.outputs][: 4 if program.role == "main" else 1]
+        for output in shown:
+            lines.append(("", f"{output}: {_apart(manifest.calibration[program.name][output])}"))
     if manifest.rewrites:
         lines.append(("rewrites", ", ".join(manifest.rewrites)))
     return lines
+
+
+def _apart(apart: Mapping[str, Any]) -> str:
+    if "equal" in apart:
+        return f"{apart['equal']:.2%} of the values are the model's"
+    most, largest = _figure(apart["max_abs"]), _figure(apart["largest"])
+    return f"differs by {most} at most, of values up to {largest}"
 
 
 def _figure(value: float | None) -> str:

@@ -138,7 +138,7 @@ def test_a_model_compiled_while_deploying_is_compiled_once(desk):
         assert done.code == 0, done.err
     assert len(list((desk.folder / "cache").rglob("model.onnx"))) == 1
     stats = [
-        next(iter(desk.json("status", output)["workers"]))["stats"]
+        next(iter(desk.json("status", output)["workers"]))["deployment"]
         for output in ("one.zarr", "two.zarr")
     ]
     assert [figures["compilations"] for figures in stats] == [1, 0]
