@@ -18,7 +18,7 @@ from transformers import AutoConfig, AutoModelForCausalLM
 
 HERE = Path(__file__).parent
 END = 256
-BLOCK = 96
+BLOCK = 64
 
 
 def docstrings():
@@ -47,18 +47,18 @@ def tokens():
     return np.concatenate([np.array(part, dtype=np.int64) for part in parts])
 
 
-def train(seconds, batch=12, seed=0):
-    """The trained model, and its loss on text it has not seen, in bits a byte."""
+def train(seconds, batch=8, seed=0):
+    """The trained model, its loss on text it has not seen in bits a byte, and its steps."""
     torch.manual_seed(seed)
     data = torch.from_numpy(tokens())
     split = int(len(data) * 0.97)
     model = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(HERE / "config.json"))
-    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3, weight_decay=0.05)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3, weight_decay=0.05)
     random = np.random.default_rng(seed)
-    start = time.monotonic()
+    start, steps = time.monotonic(), 0
     while (gone := time.monotonic() - start) < seconds:
         for group in optimizer.param_groups:
-            group["lr"] = 3e-3 * min(1, gone / 3 + 0.05) * max(0.05, 1 - gone / seconds)
+            group["lr"] = 2e-3 * min(1, gone / 3 + 0.05) * max(0.05, 1 - gone / seconds)
         at = random.integers(0, split - BLOCK - 1, batch)
         ids = torch.stack([data[i : i + BLOCK] for i in at])
         loss = model(ids, labels=ids).loss
@@ -66,12 +66,13 @@ def train(seconds, batch=12, seed=0):
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
+        steps += 1
     model.eval()
     held = data[split:]
     held = held[: len(held) // BLOCK * BLOCK].reshape(-1, BLOCK)[:64]
     with torch.no_grad():
         bits = model(held, labels=held).loss.item() / np.log(2)
-    return model, bits
+    return model, bits, steps
 
 
 def main():
@@ -79,9 +80,9 @@ def main():
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--output", type=Path, default=HERE / "weights.pt")
     chosen = parser.parse_args()
-    model, bits = train(chosen.seconds)
+    model, bits, steps = train(chosen.seconds)
     torch.save(model.state_dict(), chosen.output)
-    print(f"{chosen.output}: {bits:.2f} bits a byte on text it has not seen")
+    print(f"{chosen.output}: {steps} steps, {bits:.2f} bits a byte on text it has not seen")
 
 
 if __name__ == "__main__":
