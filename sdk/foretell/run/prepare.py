@@ -62,7 +62,7 @@ class Prepared:
         return self.job.schedule
 
     def batch_size(self) -> int:
-        """Rows of a batch: as set, or a default that fits the rows, and the chunk where it is set."""
+        """Rows of a batch: as set, or a default that fits the rows and a chunk that is set."""
         setting = self.job.predictor.batch_size
         if setting != "auto":
             if setting < 1:
