@@ -18,7 +18,7 @@ from transformers import AutoConfig, AutoModelForCausalLM
 
 HERE = Path(__file__).parent
 END = 256
-BLOCK = 128
+BLOCK = 64
 
 
 def docstrings():
