@@ -45,7 +45,9 @@ def command(
 
     from foretell_accelerator.jobs import compile_job
 
-    job = job_of(job_file, sets, {"source": source, "model": model, "output": output})
+    # Nothing is predicted, so a job without a place for that will do.
+    short = {"source": source, "model": model, "output": artifact if output is None else output}
+    job = job_of(job_file, sets, short)
     folder = Path(artifact)
     try:
         manifest = compile_job(job, folder, name or folder.name)

@@ -97,7 +97,9 @@ class _Compiled(Runner):
     def _tensor(self, value: Any) -> Any:
         if isinstance(value, _Kept):
             return value.tensor
-        return self._openvino.Tensor(np.ascontiguousarray(value), shared_memory=True)
+        array = np.ascontiguousarray(value)
+        # Only memory that may be written can be shared, although nothing writes there.
+        return self._openvino.Tensor(array, shared_memory=bool(array.flags.writeable))
 
     def host(self, value: Any) -> np.ndarray:
         return np.array(value.tensor.data).astype(value.dtype, copy=False)
