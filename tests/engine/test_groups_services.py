@@ -150,6 +150,7 @@ def test_what_a_deployment_counted_is_in_the_record_of_a_short_run(bench):
     log = json.dumps(str(bench.folder / "launches"))
     done = bench.predict(deployer__kind="tight", deployer__log=log)
     assert done.code == 0, done.err
+    assert "a device for 64 rows was found" in done.err
     workers = json.loads((bench.store / "_run" / "workers.json").read_text())["workers"]
     assert [worker["deployment"]["launches"] for worker in workers] == [5]  # one dry, four chunks
 
@@ -164,6 +165,7 @@ def test_a_plan_says_what_the_deployment_says_of_itself(bench):
     assert shown.code == 0, shown.err
     lines = [line.split() for line in shown.out.splitlines()]
     assert ["holds", "64", "rows"] in lines
+    assert ["found", "a", "device", "for", "64", "rows", "was", "found"] in lines
     assert lines[-2:] == [
         ["parameter", "spec", "bytes", "per", "device"],
         ["a/b", "(x)", "12,345"],

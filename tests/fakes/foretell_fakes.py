@@ -249,6 +249,9 @@ class TightDeployment(Calling):
     def notes(self) -> list[tuple[str, str]]:
         return [("holds", f"{self._options.holds} rows")]
 
+    def remarks(self) -> list[str]:
+        return [f"a device for {self._options.holds} rows was found"]
+
     def sharding(self) -> list[dict[str, Any]]:
         return [{"parameter": "a/b", "spec": "(x)", "bytes_per_device": 12_345}]
 

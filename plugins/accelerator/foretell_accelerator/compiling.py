@@ -233,7 +233,7 @@ def _build(
     for plan in planned:
         # What the user's own model says is the measure; the rewritten one is only compiled.
         traced = trace(plan.model, plan.inputs, plan.own)
-        program = _program(plan, traced)
+        program = program_of(plan, traced)
         with rewritten(plan.own, recipe.rewrites, context):
             _compile(target, traced, program, stage, settings)
             calibration[plan.name] = _tried(target, traced, program, stage, settings)
@@ -259,7 +259,8 @@ def _build(
     return manifest
 
 
-def _program(plan: Planned, traced: Traced) -> Program:
+def program_of(plan: Planned, traced: Traced) -> Program:
+    """A planned program as the manifest describes it."""
     inputs = tuple(ArraySpec.of(name, array) for name, array in plan.inputs.items())
     rows = _rows(plan.inputs)
     if any(not spec.shape or spec.shape[0] != rows for spec in traced.outputs):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, ClassVar
 
 from foretell.abc import DeployContext, Deployer, Predictor
@@ -11,7 +12,9 @@ from foretell.paths import cache_dir
 from foretell.types import ServiceSpec
 
 from foretell_accelerator import registry
+from foretell_accelerator.artifact import check_setting, check_usable
 from foretell_accelerator.deployment import AcceleratorDeployment
+from foretell_accelerator.manifest import read_manifest
 from foretell_accelerator.settings import AcceleratorOptions
 
 
@@ -70,11 +73,6 @@ def check(options: AcceleratorOptions, predictor: Predictor) -> None:
     Raises:
         ArtifactError, ConfigError, UnknownPlugin: naming the field.
     """
-    from pathlib import Path
-
-    from foretell_accelerator.artifact import check_setting, check_usable
-    from foretell_accelerator.manifest import read_manifest
-
     artifact = getattr(predictor, "artifact", None)
     if artifact is None:
         target_of(options, predictor)

@@ -80,12 +80,19 @@ class AcceleratorDeployment(Deployment):
         manifest = artifact.manifest
         lines = [("compiled", f"{manifest.target}, {manifest.precision}, {manifest.device}")]
         if artifact.path is not None:
-            made = f"compiled now in {COMPILED.seconds:.1f} s" if COMPILED.programs else "as it was"
-            lines.append(("artifact", f"{artifact.path} ({made})"))
+            lines.append(("artifact", str(artifact.path)))
         apart = worst(manifest.calibration)
         if apart is not None:
             lines.append(("differs", f"by {apart:.1e} at most from the model, on calibration rows"))
         return lines
+
+    def remarks(self) -> Sequence[str]:
+        """That the model was compiled here, how long that took, and where the result is kept."""
+        artifact = self._artifact()
+        if artifact is None or not COMPILED.programs:
+            return ()
+        took, where = COMPILED.seconds, artifact.path
+        return [f"compiled for {artifact.manifest.target} in {took:.1f} s, kept in {where}"]
 
     def is_out_of_memory(self, error: BaseException) -> bool:
         """Memory errors of Python, and those of the frameworks by name and text."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -14,21 +13,25 @@ from foretell.abc import DeployContext
 from foretell_accelerator import registry
 from foretell_accelerator.artifact import Artifact, load
 from foretell_accelerator.cache import cached
-from foretell_accelerator.compiling import COMPILED, Planned, Recipe, build, check_recipe
+from foretell_accelerator.compiling import (
+    Planned,
+    Recipe,
+    build,
+    check_recipe,
+    program_of,
+)
 from foretell_accelerator.decoding import programs
 from foretell_accelerator.decoding.decoder import Decoder
 from foretell_accelerator.decoding.loop import Generator
 from foretell_accelerator.decoding.recipe import decoder_recipe, grid_of
 from foretell_accelerator.deployer import model_parts, target_of
 from foretell_accelerator.deployment import AcceleratorDeployment
-from foretell_accelerator.manifest import Manifest
+from foretell_accelerator.manifest import Manifest, read_manifest
 from foretell_accelerator.models import by_name, trace, unflatten
 from foretell_accelerator.schema import ArraySpec, as_array, as_arrays
 from foretell_accelerator.settings import AcceleratorOptions
 from foretell_accelerator.targets.base import TargetSettings
 from foretell_accelerator.targets.eager import EagerTarget
-
-LOGGER = logging.getLogger("foretell_accelerator")
 
 
 def recipe_of(options: AcceleratorOptions, predictor: Any) -> Recipe:
@@ -65,14 +68,8 @@ def deploy_model(
 
 
 def _opened(options: AcceleratorOptions, predictor: Any, path: str, threads: int) -> Artifact:
-    manifest_target = None
-    if predictor.has_model:
-        from foretell_accelerator.manifest import read_manifest
-
-        manifest_target = registry.target(read_manifest(path).target)
-    model = None
-    if manifest_target is not None and manifest_target.needs_model:
-        model = predictor.load()
+    needs_model = registry.target(read_manifest(path).target).needs_model
+    model = predictor.load() if needs_model and predictor.has_model else None
     return load(
         path,
         threads=threads,
@@ -151,23 +148,17 @@ class Lazy:
 def compiled(
     planned: Sequence[Planned], recipe: Recipe, cache: Path, threads: int, model: Any
 ) -> Artifact:
-    """An artifact from the cache, compiled now if it is not there, and said so in the log."""
+    """An artifact from the cache, compiled now if it is not there."""
     shapes = {
         plan.name: [ArraySpec.of(n, a).to_json() for n, a in plan.inputs.items()]
         for plan in planned
     }
-    before = COMPILED.seconds
-    path, now = cached(cache, recipe, shapes, lambda place: build(planned, place, "cached", recipe))
-    if now:
-        took = COMPILED.seconds - before
-        LOGGER.warning("compiled for %s in %.1f s, kept in %s", recipe.target, took, path)
+    path, _ = cached(cache, recipe, shapes, lambda place: build(planned, place, "cached", recipe))
     return load(path, threads=threads, model=model)
 
 
 def attached(planned: Sequence[Planned], recipe: Recipe, threads: int) -> Artifact:
     """The model as it is, behind the same door as an artifact."""
-    from foretell_accelerator.compiling import _program
-
     target = EagerTarget()
     settings = TargetSettings(recipe.precision, recipe.device, threads)
     traced = {p.name: trace(p.model, p.inputs, p.own) for p in planned}
@@ -178,7 +169,7 @@ def attached(planned: Sequence[Planned], recipe: Recipe, threads: int) -> Artifa
         target.device_kind(recipe.device),
         fingerprint=recipe.fingerprint,
         versions=target.versions(),
-        programs=tuple(_program(p, traced[p.name]) for p in planned),
+        programs=tuple(program_of(p, traced[p.name]) for p in planned),
         decoder=recipe.decoder,
     )
     return Artifact(

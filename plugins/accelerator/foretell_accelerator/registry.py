@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
 from foretell.errors import PluginError
-from foretell.plugins.discovery import BUILTIN, Discovery
+from foretell.plugins.discovery import BUILTIN, Discovery, Origin
 from foretell.plugins.registry import Registry, load_target
 from foretell.types import Entry
 
@@ -18,12 +19,8 @@ from foretell_accelerator.targets.base import Target
 
 @cache
 def _registries() -> tuple[Registry, Registry]:
-    import os
-
     discovery = Discovery()
     discovery.manager.add_hookspecs(hookspecs)
-    from foretell.plugins.discovery import Origin
-
     discovery.add(Origin(BUILTIN, "foretell", plugin.__name__), plugin)
     discovery.add_entry_points(os.environ)
     return (

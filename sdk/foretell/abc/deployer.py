@@ -103,6 +103,13 @@ class Deployment(ABC):
         """How the model lies on its devices, as (label, text) lines for ``sdk plan``."""
         return ()
 
+    def remarks(self) -> Sequence[str]:
+        """What people should hear when a run begins, one line each: that a model was compiled.
+
+        Asked once, on the first worker, after its dry batch.
+        """
+        return ()
+
     def sharding(self) -> Sequence[Mapping[str, JSON]]:
         """Where each parameter lies, for ``sdk plan --sharding``: equal keys in every record.
 

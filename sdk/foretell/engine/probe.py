@@ -56,7 +56,7 @@ class ProbeReport:
         load_seconds: Time to load and deploy the model.
         devices: Names of the devices.
         warnings: What people should know, e.g. rows of the dry batch that failed.
-        notes, sharding: What the deployment says of itself.
+        notes, sharding, remarks: What the deployment says of itself.
     """
 
     outputs: tuple[OutputSpec, ...]
@@ -69,6 +69,7 @@ class ProbeReport:
     notes: tuple[tuple[str, str], ...] = ()
     sharding: tuple[Mapping[str, JSON], ...] = ()
     search: Found | None = None
+    remarks: tuple[str, ...] = ()
 
 
 def probe(run: str, request: ProbeRequest) -> ProbeReport | LoadFailed | None:
@@ -126,6 +127,7 @@ class _Probe:
             warnings=tuple(self.warnings),
             notes=tuple(self.runtime.deployment.notes()),
             sharding=tuple(self.runtime.deployment.sharding()),
+            remarks=tuple(self.runtime.deployment.remarks()),
         )
 
     def _places(self) -> Iterator[int]:

@@ -221,6 +221,8 @@ def _probed(
         remember(prepared, report.search, sizing.slots, sizing.threads)
         sizing.batch_size = report.search.batch_size
         request.sink.note("INFO", described(report.search))
+    for remark in report.remarks:
+        request.sink.note("INFO", remark)
     for warning in report.warnings:
         request.sink.note("WARN", warning)
     return report

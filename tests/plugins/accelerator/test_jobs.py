@@ -136,6 +136,7 @@ def test_a_model_compiled_while_deploying_is_compiled_once(desk):
     for output in ("one.zarr", "two.zarr"):
         done = desk.run(desk.command(*words, output, sets=sets))
         assert done.code == 0, done.err
+        assert ("compiled for onnxruntime in" in done.err) == (output == "one.zarr")
     assert len(list((desk.folder / "cache").rglob("model.onnx"))) == 1
     stats = [
         next(iter(desk.json("status", output)["workers"]))["deployment"]

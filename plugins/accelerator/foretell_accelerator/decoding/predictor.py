@@ -10,13 +10,15 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 from foretell import rows as rowops
 from foretell.abc import Predictor
-from foretell.digest import hash_path
+from foretell.digest import hash_file, hash_path
 from foretell.errors import ConfigError, RowFailure
+from foretell.imports import module_file
 from foretell.types import Batch, Examples, OutputSpec
 
 from foretell_accelerator.decoding import pretrained, tokens
@@ -173,10 +175,7 @@ class GeneratePredictor(Predictor):
             return options.tokenizer, options.base_dir
         if self._manifest is not None:
             known = str(self._decoder_facts()["tokenizer"])
-            assert self.artifact is not None
-            from pathlib import Path
-
-            return known, Path(self.artifact)
+            return known, Path(str(self.artifact))
         if options.model_name_or_path is not None:
             place = pretrained.place_of(options, "model_name_or_path")
             return str(place or options.model_name_or_path), options.base_dir
@@ -314,13 +313,21 @@ class GeneratePredictor(Predictor):
         parts = dict(self.model_fingerprint())
         if self._manifest is not None:
             parts["artifact"] = self._manifest.hash
-        setting = self.options.tokenizer
-        if setting is not None:
-            place = self.options.base_dir / setting
-            parts["tokenizer"] = hash_path(place) if place.is_dir() else setting
+        parts |= self._tokenizer_identity()
         if self.options.version is not None:
             parts["version"] = self.options.version
         return parts or {"decoder": "none"}
+
+    def _tokenizer_identity(self) -> dict[str, str]:
+        setting = self.options.tokenizer
+        if setting is None:
+            return {}
+        place = self.options.base_dir / setting
+        if place.is_dir():
+            return {"tokenizer": hash_path(place)}
+        file = module_file(setting, self.options.base_dir) if ":" in setting else None
+        parts = {"tokenizer": setting}
+        return parts if file is None else parts | {"tokenizer.source": hash_file(file)}
 
     def model_fingerprint(self) -> Mapping[str, str]:
         """Parts that identify the decoder; empty when only an artifact is named."""
