@@ -151,7 +151,7 @@ def compare(a: Side, b: Side) -> Comparison:
     config = tuple(settings_that_differ(a.manifest.job, b.manifest.job))
     known = {difference.key for difference in config}
     prints = _differences(a.manifest.fingerprint, b.manifest.fingerprint)
-    content = [d for d in prints if d.key not in known | _PLACES and not _is_version(d.key)]
+    content = [d for d in prints if not (_said(d.key, known) or _is_version(d.key))]
     return Comparison(
         a=a,
         b=b,
@@ -221,6 +221,11 @@ def _differences(a: Mapping[str, Any], b: Mapping[str, Any]) -> Iterator[Differe
         one, other = str(a.get(key, "")), str(b.get(key, ""))
         if one != other:
             yield Difference(key, one, other)
+
+
+def _said(key: str, settings: set[str]) -> bool:
+    """Whether a part of the fingerprint is a setting that is named already, or a place."""
+    return key in settings | _PLACES or any(name.startswith(f"{key}.") for name in settings)
 
 
 def _is_version(key: str) -> bool:
