@@ -49,6 +49,13 @@ def test_every_chunk_is_in_one_cell_and_the_worst_is_seen(states, most):
     assert covered == states
 
 
+def test_a_done_chunk_with_quarantined_rows_is_not_green():
+    state = np.full(4, ChunkState.DONE, np.uint8)
+    found = map_of(state, 2, np.array([0, 0, 3, 0]))
+    assert found.marks.tolist() == [Mark.DONE, Mark.QUARANTINED]
+    assert found.done.tolist() == [1.0, 1.0]
+
+
 def test_one_failed_chunk_in_a_million_is_seen():
     state = np.full(1_000_000, ChunkState.DONE, np.uint8)
     state[123_456] = ChunkState.FAILED
@@ -172,6 +179,7 @@ def test_a_million_chunks_stay_small(run):
     page = page_of(big)
     assert len(page) < 2_000_000
     assert "136 more workers not shown" in page
+    assert "1 cell = up to 250 chunks, the worst of them shown" in page
 
 
 def test_a_notebook_shows_a_table_and_the_map(run):

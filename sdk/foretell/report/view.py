@@ -87,7 +87,7 @@ def view_of(
     return RunView(
         standing=standing_of(objects),
         snapshot=snapshot,
-        chunks=map_of(table.state, cells),
+        chunks=map_of(table.state, cells, table.quarantined),
         timeline=timeline_of(table),
         pace=pace_of(table, plan.n_rows, plan.chunk_rows),
         times=times_of(table, plan.n_rows, plan.chunk_rows),

@@ -17,7 +17,7 @@ from foretell.store.manifest import Manifest, read_manifest
 from foretell.store.objects import ObjectStore
 from foretell.store.rings import read_workers
 from foretell.store.snapshot import Snapshot
-from foretell.store.status import driver_alive
+from foretell.store.status import Pulse, Watch
 from foretell.store.table import ChunkTable
 from foretell.types import ChunkState, OutputSpec, RunState
 
@@ -132,10 +132,10 @@ def covered(starts: np.ndarray, lengths: np.ndarray) -> float:
 
 
 def _word(snapshot: Snapshot) -> str:
-    state, head = snapshot.state, snapshot.head
-    if head is None or state.ended or state == RunState.PLANNED:
-        return state.value
-    return "lost" if driver_alive(head) is False else state.value
+    judgement = Watch(lambda: snapshot.head).look()
+    if judgement is None or snapshot.state.ended or snapshot.state == RunState.PLANNED:
+        return snapshot.state.value
+    return Pulse.LOST.value if judgement.pulse is Pulse.LOST else snapshot.state.value
 
 
 def _failures(objects: ObjectStore, head: Head | None) -> dict[str, int]:
