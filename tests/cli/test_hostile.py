@@ -160,6 +160,20 @@ def test_every_command_on_a_hostile_run(sdk, hostile, words, extra):
         json.loads(result.out)
 
 
+def test_a_suggested_command_runs_nothing_else(sdk, finished, here):
+    """What is told to be typed next can be typed, whatever a folder is called."""
+    import shlex
+    import shutil
+
+    store = "a b; touch pwned $(touch pwned) `touch pwned`"
+    shutil.copytree(finished, here / store)
+    told = [line.strip() for line in sdk("status", store).lines if "sdk show" in line]
+    words = shlex.split(told[0][told[0].index("sdk show") :].split("      ")[0])
+    assert words == ["sdk", "show", store]
+    data = sdk("status", store, "--json").document("status")
+    assert shlex.split(data["next"][0][0]) == ["sdk", "show", store]
+
+
 def test_no_command_is_left_out():
     """What is not looked at above has a test of its own below."""
     below = {"plan", "retry", "init", "demo", "doctor", "plugins", "config", "completion"}

@@ -11,6 +11,7 @@ from foretell.store.manifest import Manifest, read_manifest
 from foretell.store.objects import ObjectStore
 from foretell.store.snapshot import Snapshot, open_snapshot
 from foretell.store.status import Judgement, Pulse, Watch
+from foretell.text import word
 from foretell.types import RunState
 
 _RESUMABLE = (RunState.INTERRUPTED, RunState.CANCELLED)
@@ -91,7 +92,7 @@ class Standing:
     @property
     def tries(self) -> list[tuple[str, str]]:
         """What may be done next: (command, effect)."""
-        run = self.shown
+        run = word(self.shown)
         if self.lost:
             return [(f"sdk resume {run}", "probably killed; continues")]
         if self.judgement is None:
