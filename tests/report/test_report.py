@@ -1,6 +1,7 @@
 """Maps, timelines and pages, up to a million chunks."""
 
 import re
+import shutil
 import zlib
 from dataclasses import replace
 
@@ -16,9 +17,10 @@ from foretell.report.png import png
 from foretell.report.small import html_of
 from foretell.report.timeline import shares_of, squeeze, timeline_of
 from foretell.report.view import view_of
+from foretell.store.head import HeadWriter, read_head
 from foretell.store.open import open_objects
 from foretell.store.records import WorkerSeen
-from foretell.store.sides import times_of
+from foretell.store.sides import side_of, times_of
 from foretell.store.table import ChunkTable
 from foretell.types import ChunkState
 from hypothesis import given
@@ -162,6 +164,26 @@ def test_a_page_of_a_finished_run_is_green(run):
     assert "nothing failed" in page
     assert "written 2001-09-09 01:46:40 UTC" in page
     assert page.isprintable() or {c for c in page if not c.isprintable()} == {"\n"}
+
+
+def test_what_a_dead_driver_had_in_hand_is_pending(run, tmp_path):
+    store = tmp_path / "lost.zarr"
+    shutil.copytree(run.url, store)
+    objects = open_objects(str(store))
+    known = read_head(objects)
+    assert known is not None
+    last = sorted((store / "_run" / "ledger").iterdir())[-1]
+    assert '"r":"ended"' in last.read_text()
+    last.unlink()
+    gone = replace(known, state="running", pid=2**22 - 1, exit_code=None)
+    HeadWriter(objects).write(replace(gone, last_segment=known.last_segment - 1))
+    view = view_of(objects)
+    view.snapshot.table.state[3] = ChunkState.RUNNING
+    again = view_of(objects, view.snapshot)
+    assert again.chunks.marks[3] == Mark.PENDING
+    assert '<span class="bad">LOST' in page_of(again)
+    side = side_of(objects)
+    assert side.word == "lost"
 
 
 def test_a_million_chunks_stay_small(run):

@@ -102,10 +102,10 @@ def pace(view: RunView) -> str:
 
 
 def seconds_pair(times: ChunkTimes) -> str:
-    """``3.4 s / 5.1 s``; empty where no chunk is done."""
+    """``3.4 / 5.1 s``; empty where no chunk is done."""
     if times.p50 is None or times.p95 is None:
         return ""
-    return f"{times.p50:.3g} s / {times.p95:.3g} s"
+    return f"{times.p50:.3g} / {times.p95:.3g} s"
 
 
 def failures(view: RunView) -> str:

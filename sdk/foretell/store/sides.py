@@ -17,6 +17,7 @@ from foretell.store.manifest import Manifest, read_manifest
 from foretell.store.objects import ObjectStore
 from foretell.store.rings import read_workers
 from foretell.store.snapshot import Snapshot
+from foretell.store.standing import settled
 from foretell.store.status import Pulse, Watch
 from foretell.store.table import ChunkTable
 from foretell.types import ChunkState, OutputSpec, RunState
@@ -92,13 +93,16 @@ def side_of(objects: ObjectStore) -> Side:
     except (StoreError, KeyError, TypeError, ValueError) as error:
         return _by_head(objects, shown, manifest, error)
     table, plan = snapshot.table, snapshot.plan
+    word = _word(snapshot)
+    totals = table.totals(plan.n_rows, plan.chunk_rows)
+    over = word == Pulse.LOST.value or snapshot.state.ended
     hosts = [session.host for session in table.sessions]
     hosts += [worker.host for worker in table.workers]
     return Side(
         shown=shown,
         manifest=manifest,
-        word=_word(snapshot),
-        totals=table.totals(plan.n_rows, plan.chunk_rows),
+        word=word,
+        totals=settled(totals) if over else totals,
         times=times_of(table, plan.n_rows, plan.chunk_rows),
         outputs=plan.outputs,
         sessions=len(table.sessions),
