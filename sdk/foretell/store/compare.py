@@ -99,7 +99,7 @@ class Comparison:
         versions: Versions of what computed.
         environment: Hosts and devices. They make no run different.
         totals: Rows, chunks and bytes.
-        speed: Rate, chunk seconds.
+        speed: Rate, chunk seconds, memory.
         failures: Failed attempts by kind. Retried ones count, so they make no run different.
         digests: Stored bytes, chunk by chunk.
         values: Differences of sampled values by output; None when they were not asked for.
@@ -256,6 +256,7 @@ def _speed(a: Side, b: Side) -> Iterator[Measure]:
     yield Measure("busy", "s", a.times.busy, b.times.busy)
     yield Measure("chunk p50", "s", a.times.p50, b.times.p50)
     yield Measure("chunk p95", "s", a.times.p95, b.times.p95)
+    yield Measure("largest worker", "bytes", a.peak, b.peak)
     yield Measure("sessions", "sessions", a.sessions, b.sessions)
 
 

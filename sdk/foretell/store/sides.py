@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -54,6 +55,7 @@ class Side:
         workers: Worker processes it had.
         hosts: Where its drivers and workers ran.
         devices: What its workers say they compute on.
+        peak: Bytes that the largest worker of the last session held, None where it is unknown.
         failures: Failed attempts and lost rows by kind.
         problem: Why the figures are not whole; empty when they are.
         snapshot: The run, None where its ledger cannot be read.
@@ -69,6 +71,7 @@ class Side:
     workers: int = 0
     hosts: tuple[str, ...] = ()
     devices: tuple[str, ...] = ()
+    peak: float | None = None
     failures: Mapping[str, int] = field(default_factory=dict)
     problem: str = ""
     snapshot: Snapshot | None = field(default=None, compare=False, repr=False)
@@ -94,6 +97,7 @@ def side_of(objects: ObjectStore) -> Side:
         return _by_head(objects, shown, manifest, error)
     table, plan = snapshot.table, snapshot.plan
     word = _word(snapshot)
+    samples = read_workers(objects)[1]
     totals = table.totals(plan.n_rows, plan.chunk_rows)
     over = word == Pulse.LOST.value or snapshot.state.ended
     hosts = [session.host for session in table.sessions]
@@ -108,7 +112,8 @@ def side_of(objects: ObjectStore) -> Side:
         sessions=len(table.sessions),
         workers=len(table.workers),
         hosts=tuple(dict.fromkeys(hosts)),
-        devices=_devices(objects),
+        devices=_devices(samples),
+        peak=_peak(samples),
         failures=_failures(objects, snapshot.head),
         snapshot=snapshot,
     )
@@ -154,10 +159,16 @@ def _failures(objects: ObjectStore, head: Head | None) -> dict[str, int]:
     return dict(counted)
 
 
-def _devices(objects: ObjectStore) -> tuple[str, ...]:
+def _peak(samples: Sequence[Any]) -> float | None:
+    peaks = [sample.get("rss_peak") for sample in samples if isinstance(sample, dict)]
+    known = [float(peak) for peak in peaks if isinstance(peak, int | float)]
+    return max(known, default=None)
+
+
+def _devices(samples: Sequence[Any]) -> tuple[str, ...]:
     """Devices of the last sample of every worker; a sample may hold anything."""
     found: list[str] = []
-    for worker in read_workers(objects)[1]:
+    for worker in samples:
         deployment = worker.get("deployment") if isinstance(worker, dict) else None
         devices = deployment.get("devices") if isinstance(deployment, dict) else None
         found += [str(name) for name in devices] if isinstance(devices, list) else []
