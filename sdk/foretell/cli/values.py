@@ -20,8 +20,8 @@ def print_values(session: Session, run: str, name: str | None) -> int:
             "--separator takes one output, and not --json",
             tries=[("sdk show RUN text --separator", "for example")],
         )
-    objects, snapshot = open_snapshot_of(run)
-    reader = RunReader(snapshot, writer_of(snapshot, objects))
+    _, snapshot = open_snapshot_of(run)
+    reader = RunReader(snapshot, writer_of(snapshot))
     wanted, first = name.strip("/"), True
     for _, arrays, valid in reader.chunks([wanted], partial=True):
         for value, known in zip(arrays[wanted], valid, strict=True):
