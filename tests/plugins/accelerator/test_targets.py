@@ -1,5 +1,9 @@
 """Every target keeps the contract."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
@@ -18,6 +22,8 @@ from foretell_accelerator.targets.onnxruntime import OnnxRuntimeTarget
 from foretell_accelerator.targets.openvino import OpenVinoTarget
 from foretell_accelerator.targets.sambaflow import SambaFlowTarget
 from foretell_accelerator.testing import AcceleratorTargetContract
+
+PARTS = Path(__file__).parent / "parts"
 
 
 class TorchContract(AcceleratorTargetContract):
@@ -125,6 +131,23 @@ def test_a_model_that_fails_or_returns_no_array_is_refused(tmp_path):
     for model, said in ((Fails(), "fails on the example inputs"), (Says(), "no array")):
         with pytest.raises(CompileError, match=said):
             compile(model, x, tmp_path, target="openvino")
+
+
+def test_openvino_tells_its_makers_nothing(tmp_path):
+    if OpenVinoTarget().usable():
+        pytest.skip("openvino is not installed")
+    code = (
+        "import os, sys; os.environ.pop('CI', None)\n"
+        "from decoders import Small, small_inputs\n"
+        "from foretell_accelerator import compile\n"
+        "compile(Small().eval(), small_inputs(), sys.argv[1], target='openvino')\n"
+        "assert 'openvino_telemetry' not in sys.modules\n"
+    )
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(PARTS), *sys.path])}
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)], env=env, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
 
 
 def test_a_folder_that_holds_something_is_left_alone(tmp_path):

@@ -8,6 +8,8 @@ Source: OpenVINO documentation, "Converting a PyTorch Model" and "Precision Cont
 
 from __future__ import annotations
 
+import sys
+import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -27,6 +29,8 @@ from foretell_accelerator.targets.base import (
 )
 
 _FILE = "model.xml"
+_TELEMETRY = "openvino_telemetry"
+_IMPORTING = threading.Lock()
 _HINTS = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
 
 
@@ -43,7 +47,7 @@ class OpenVinoTarget(Target):
         return missing("openvino")
 
     def compile(self, traceable: Traceable, folder: Path, settings: TargetSettings) -> None:
-        openvino = framework("openvino")
+        openvino = _openvino()
         program = torchlike.export(traceable, self.name)
         with torchlike.quiet():
             try:
@@ -55,7 +59,7 @@ class OpenVinoTarget(Target):
     def load(
         self, folder: Path, program: Program, settings: TargetSettings, model: Any = None
     ) -> Runner:
-        openvino = framework("openvino")
+        openvino = _openvino()
         config: dict[str, Any] = {
             "INFERENCE_PRECISION_HINT": _HINTS[settings.precision],
             "PERFORMANCE_HINT": "LATENCY",
@@ -73,6 +77,28 @@ class OpenVinoTarget(Target):
 
     def compiler_versions(self) -> Mapping[str, str]:
         return {"torch": version("torch")}
+
+
+def _openvino() -> Any:
+    """The module, its converter without the telemetry.
+
+    That would send figures about every conversion to its makers, from a fork of this process. The
+    converter goes without where ``openvino_telemetry`` cannot be imported, so it cannot meanwhile.
+    A process that imported the converter before has made its own choice.
+
+    Raises:
+        LoadError: OpenVINO is not installed.
+    """
+    with _IMPORTING:
+        hidden = _TELEMETRY not in sys.modules
+        if hidden:
+            sys.modules[_TELEMETRY] = None  # type: ignore[assignment]
+        try:
+            framework("openvino.tools.ovc.convert_impl")
+        finally:
+            if hidden:
+                del sys.modules[_TELEMETRY]
+    return framework("openvino")
 
 
 class _Compiled(Runner):
