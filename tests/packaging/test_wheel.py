@@ -26,7 +26,13 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_wheel_holds_the_package_and_nothing_else(wheel):
     names = zipfile.ZipFile(wheel).namelist()
     tops = {name.split("/")[0] for name in names if ".dist-info" not in name}
-    assert tops == {"foretell", "foretell_experts", "foretell_jax", "foretell_torch"}
+    assert tops == {
+        "foretell",
+        "foretell_experts",
+        "foretell_jax",
+        "foretell_torch",
+        "foretell_tui",
+    }
     for needed in ("py.typed", "demo/digits.npz", "demo/weights.npz", "demo/model.py"):
         assert f"foretell/{needed}" in names
     assert not any("__pycache__" in name or name.endswith(".pyc") for name in names)

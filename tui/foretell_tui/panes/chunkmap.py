@@ -1,0 +1,414 @@
+"""The chunk map: every chunk of the run on one picture, the worst of a cell in front."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+import numpy as np
+
+from foretell_tui import mapmodel, words
+from foretell_tui.desk import Desk
+from foretell_tui.line import Line, Span, fit, runs
+from foretell_tui.look import MEANINGS, NAMES, PARTLY, state_role
+from foretell_tui.mapmodel import CellMap, Cells, Zoom
+from foretell_tui.panes.base import Pane
+
+ORDERS = ("linear", "time", "worker")
+FEW = 40
+"""Chunks up to which each has a line of its own."""
+
+
+class ChunkMap(Pane):
+    """The map with its cursor, zoom and orders."""
+
+    name: ClassVar[str] = "map"
+    acts: ClassVar[tuple[str, ...]] = (
+        "up", "down", "left", "right", "page_up", "page_down", "home", "end",
+        "zoom_in", "zoom_out", "order", "next_hit", "previous_hit", "open", "copy",
+    )  # fmt: skip
+
+    def __init__(self, desk: Desk) -> None:
+        super().__init__(desk)
+        self.path: list[Zoom] = []
+        self._cells: CellMap | None = None
+        self._drawn: np.ndarray | None = None
+        self._cursor = 0
+        self._key: tuple[Cells, str] | None = None
+        self._drawn_at = -1
+        self._room = (0, 0)
+
+    # --- what is shown ------------------------------------------------------------------------
+
+    @property
+    def title(self) -> str:
+        order = self.desk.order
+        n = self.desk.view.n_chunks
+        if not self.path or n == 0:
+            return f"Chunk map  {order}"
+        zoom, per = self.path[-1], Cells.of(*self._span, self._capacity).per_cell
+        unit = "chunk" if per == 1 else "chunks"
+        text = f"Chunk map  {order}  1 cell = {per:,} {unit}  zoom {zoom.level}/{zoom.levels}"
+        if zoom.level > 1 and order == "linear":
+            text += f"  {zoom.start:,}..{zoom.stop - 1:,}"
+        return text
+
+    @property
+    def hint(self) -> str:
+        return "z/Z zoom  arrows move  n next failure  : go to"
+
+    def body(self, width: int, height: int) -> Sequence[Line]:
+        view = self.desk.view
+        if view.reading.codes is None or view.n_chunks == 0:
+            return [[(self._nothing(), "dim")]]
+        if view.n_chunks <= min(FEW, height - 1) and height >= 4:
+            return self._few(width, height)
+        legend = self._legend(width)
+        self._prepare(width, max(1, height - len(legend)))
+        lines = self._picture(width, max(1, height - len(legend)))
+        lines += [[] for _ in range(height - len(legend) - len(lines))]
+        return [*lines, *legend]
+
+    def _nothing(self) -> str:
+        if self.desk.view.n_chunks == 0 and self.desk.view.standing is not None:
+            return "the source has no rows: there is nothing to predict"
+        return "reading the ledger"
+
+    def _few(self, width: int, height: int) -> list[Line]:
+        """One line for each chunk: id, rows, state, and how long it takes against the usual."""
+        view = self.desk.view
+        codes = view.reading.codes
+        assert codes is not None
+        self._room = (1, view.n_chunks)
+        self.path = [Zoom.whole(view.n_chunks, max(1, view.n_chunks))]
+        plan = view.reading.manifest.plan if view.reading.manifest else {"chunk_rows": 1, "n_rows": 0}
+        hands = {c[0]: (s.name, c) for s in view.reading.samples for c in s.chunks}
+        p95 = view.head.rates.chunk_p95 if view.head is not None else None
+        lines: list[Line] = []
+        for chunk, code in enumerate(codes.tolist()):
+            start = chunk * plan["chunk_rows"]
+            stop = min(plan["n_rows"], start + plan["chunk_rows"])
+            mark = self.desk.look.pointer if chunk == self.desk.chunk else " "
+            line: Line = [
+                (mark, "pointer"), (f" {chunk:>3}  ", ""),
+                (f"{self.desk.look.signs[code]} {NAMES[code]:<12}", state_role(code)),
+                (f"rows {start:,}..{stop - 1:,}".ljust(24), "dim"),
+            ]  # fmt: skip
+            if chunk in hands and code in (1, 2):
+                name, (_, attempt, phase, took) = hands[chunk]
+                line += [(f"{name} attempt {attempt} {phase} ", "")]
+                if took is not None:
+                    usual = f" of about {words.seconds(p95)}" if p95 else ""
+                    line += [(f"{words.seconds(took)}{usual}", "")]
+            lines.append(line)
+        return lines[:height]
+
+    def _picture(self, width: int, height: int) -> list[Line]:
+        cells = self._cells
+        assert cells is not None
+        if self.desk.look.halves:
+            return self._half_blocks(cells, width, height)
+        signs, roles = self._signs(cells)
+        lines = []
+        for row in range(min(height, -(-len(signs) // width))):
+            part = slice(row * width, (row + 1) * width)
+            lines.append(self._with_cursor(runs(signs[part], roles[part]), row, width))
+        return lines
+
+    def _signs(self, cells: CellMap) -> tuple[list[str], list[str]]:
+        look = self.desk.look
+        shades = look.shades
+        signs = [look.signs[code] for code in cells.state.tolist()]
+        if len(shades) > 1:
+            for at in np.flatnonzero(cells.state == PARTLY).tolist():
+                signs[at] = shades[min(len(shades) - 1, int(cells.share[at]) * len(shades) // 100)]
+        return signs, [state_role(code) for code in cells.state.tolist()]
+
+    def _half_blocks(self, cells: CellMap, width: int, height: int) -> list[Line]:
+        """Two rows of cells in one line: the upper half in front, the lower one behind.
+
+        Where something was lost its sign stands instead, so that colour is not all there is.
+        """
+        look = self.desk.look
+        state = cells.state
+        lines: list[Line] = []
+        padded = np.full(2 * width * height, 255, dtype=np.uint8)
+        padded[: len(state)] = state[: len(padded)]
+        grid = padded.reshape(height, 2, width)
+        used = -(-len(state) // (2 * width))
+        for row in range(min(height, used)):
+            upper, lower = grid[row, 0].tolist(), grid[row, 1].tolist()
+            signs: list[str] = []
+            roles: list[str] = []
+            for top, bottom in zip(upper, lower, strict=True):
+                worst = top if _rank(top) >= _rank(bottom) else bottom
+                if worst in _MARKED:
+                    signs.append(look.signs[worst])
+                    roles.append(f"{state_role(worst)} marked")
+                elif top == 255:
+                    signs.append(" ")
+                    roles.append("")
+                elif top == bottom:
+                    signs.append("█" if top != 0 else "·")
+                    roles.append(state_role(top))
+                else:
+                    signs.append("▀")
+                    roles.append(
+                        state_role(top) + ("" if bottom == 255 else f" on-{NAMES[bottom]}")
+                    )
+            lines.append(self._with_cursor(runs(signs, roles), row, width))
+        return lines
+
+    def _with_cursor(self, line: Line, row: int, width: int) -> Line:
+        at = self._cursor_cell()
+        if at is None:
+            return line
+        per = 2 * width if self.desk.look.halves else width
+        if at // per != row:
+            return line
+        column = (at % per) % width
+        marked: Line = []
+        x = 0
+        for text, role in line:
+            if x <= column < x + len(text):
+                split = column - x
+                marked += [(text[:split], role), (text[split], f"{role} cursor"),
+                           (text[split + 1 :], role)]  # fmt: skip
+            else:
+                marked.append((text, role))
+            x += len(text)
+        return [span for span in marked if span[0]]
+
+    def _legend(self, width: int) -> list[Line]:
+        """Signs with their names, those that matter first; two lines on a wide map."""
+        look = self.desk.look
+        spans: list[Span] = []
+        seen = self._seen()
+        for name in ("done", "running", "partly", "retrying", "failed", "quarantined", "pending",
+                     "damaged", "holes"):  # fmt: skip
+            code = NAMES.index(name)
+            if name in ("damaged", "holes") and code not in seen:
+                continue
+            shown = "rows lost" if name == "holes" else name
+            sign = look.shades[-1] if code == PARTLY else look.signs[code]
+            spans += [(sign, state_role(code)), (f" {shown}  ", "dim")]
+        cell = self._told(width)
+        return [cell, fit(spans, width)] if cell else [fit(spans, width)]
+
+    def _seen(self) -> set[int]:
+        return set() if self._cells is None else set(np.unique(self._cells.state).tolist())
+
+    def _told(self, width: int) -> Line:
+        """What the cell under the cursor holds."""
+        codes = self.desk.view.reading.codes
+        at = self._cursor_cell()
+        if width < 60 or self._cells is None or codes is None or at is None:
+            return []
+        start, stop = self._cells.cells.range(at)
+        chunk = self._cells.chunk(start)
+        if stop - start == 1:
+            return [("chunk ", "dim"), (f"{chunk:,}", "bold"), ("  ", ""),
+                    (NAMES[codes[chunk]], state_role(int(codes[chunk])))]  # fmt: skip
+        ids = codes[start:stop] if self.desk.order == "linear" else None
+        line: Line = [("chunks ", "dim"), (f"{chunk:,}..{self._cells.chunk(stop - 1):,}", "bold")]
+        if ids is not None:
+            counts = np.bincount(ids, minlength=8)
+            for code in (4, 6, 5, 7, 2, 1, 3, 0):
+                if counts[code]:
+                    line += [(f"  {NAMES[code]} ", "dim"), (f"{counts[code]:,}", state_role(code))]
+        return line
+
+    # --- keeping up ---------------------------------------------------------------------------
+
+    @property
+    def _capacity(self) -> int:
+        width, height = self._room
+        return max(1, width * height * (2 if self.desk.look.halves else 1))
+
+    @property
+    def _span(self) -> tuple[int, int]:
+        zoom = self.path[-1]
+        return zoom.start, zoom.stop
+
+    def _prepare(self, width: int, height: int) -> None:
+        codes = self.desk.view.reading.codes
+        assert codes is not None
+        n = len(codes)
+        if self._room != (width, height) or not self.path or self.path[0].stop != n:
+            self._resize(width, height, n)
+        order_name, order = self.desk.view.reading.extra.get("order", ("linear", None))
+        cells = Cells.of(*self._span, self._capacity)
+        known = self._cells
+        key = (cells, order_name)
+        if known is None or self._key != key:
+            self._cells, self._key = CellMap(cells, codes, order), key
+        elif self._drawn is not codes:
+            changed = self.desk.view.reading.changed
+            # A reading that was not drawn took what it changed with it.
+            if changed is None or self.desk.taken != self._drawn_at + 1:
+                known.refill(codes)
+            else:
+                known.update(codes, changed)
+        self._drawn, self._drawn_at = codes, self.desk.taken
+
+    def _resize(self, width: int, height: int, n: int) -> None:
+        self._room = (width, height)
+        level = len(self.path)
+        self.path = [Zoom.whole(n, self._capacity)]
+        position = self._position()
+        while len(self.path) < level and self.path[-1].level < self.path[-1].levels:
+            self.path.append(self.path[-1].into(position, n, self._capacity))
+        self._cells = None
+
+    def _position(self) -> int:
+        chunk = min(self.desk.chunk, max(0, self.desk.view.n_chunks - 1))
+        return chunk if self._cells is None else self._cells.position(chunk)
+
+    def _cursor_cell(self) -> int | None:
+        if self._cells is None or not self.path:
+            return None
+        position = self._position()
+        start, stop = self._span
+        return self._cells.cells.cell(position) if start <= position < stop else None
+
+    # --- moving -------------------------------------------------------------------------------
+
+    def _go(self, cell: int) -> None:
+        if self._cells is None or not self._cells.cells.count:
+            self._select(self.desk.chunk + (1 if cell > 0 else -1))
+            return
+        cell = max(0, min(self._cells.cells.count - 1, cell))
+        self._select(self._cells.chunk(self._cells.cells.first(cell)))
+
+    def _select(self, chunk: int) -> None:
+        self.desk.chunk = max(0, min(self.desk.view.n_chunks - 1, chunk))
+        self.desk.changed()
+
+    def _move(self, cells: int) -> None:
+        if self._cells is None:
+            self._select(self.desk.chunk + (1 if cells > 0 else -1))
+            return
+        at = self._cursor_cell()
+        self._go((at if at is not None else 0) + cells)
+
+    @property
+    def _row(self) -> int:
+        return max(1, self._room[0])
+
+    def do_left(self) -> None:
+        self._move(-1)
+
+    def do_right(self) -> None:
+        self._move(1)
+
+    def do_up(self) -> None:
+        self._move(-self._row)
+
+    def do_down(self) -> None:
+        self._move(self._row)
+
+    def do_page_up(self) -> None:
+        self._move(-self._row * max(1, self._room[1] // 2))
+
+    def do_page_down(self) -> None:
+        self._move(self._row * max(1, self._room[1] // 2))
+
+    def do_home(self) -> None:
+        self._go(0)
+
+    def do_end(self) -> None:
+        self._go(self._capacity)
+
+    def do_zoom_in(self) -> None:
+        if not self.path:
+            return
+        zoom = self.path[-1]
+        if zoom.level >= zoom.levels:
+            self.desk.say("every chunk has its cell already")
+            return
+        self.path.append(zoom.into(self._position(), self.desk.view.n_chunks, self._capacity))
+        self._cells = None
+
+    def do_zoom_out(self) -> None:
+        if len(self.path) > 1:
+            self.path.pop()
+            self._cells = None
+        else:
+            self.desk.say("this is the whole run")
+
+    def do_order(self) -> None:
+        self.desk.order = ORDERS[(ORDERS.index(self.desk.order) + 1) % len(ORDERS)]
+        self.path = self.path[:1]
+        self._cells = None
+        self.desk.say(f"map order: {self.desk.order}")
+        self.desk.changed()
+
+    def do_next_hit(self, step: int = 1) -> None:
+        codes = self.desk.view.reading.codes
+        if codes is None:
+            return
+        _, order = self.desk.view.reading.extra.get("order", ("linear", None))
+        found = mapmodel.next_bad(codes, order, self._position(), step)
+        if found is None:
+            self.desk.say("no chunk failed")
+            return
+        self._select(int(found if order is None else order[found]))
+        self.show(self.desk.chunk)
+
+    def do_previous_hit(self) -> None:
+        self.do_next_hit(-1)
+
+    def do_open(self) -> None:
+        zoom = self.path[-1] if self.path else None
+        if zoom is not None and zoom.level < zoom.levels:
+            self.do_zoom_in()
+        else:
+            from foretell_tui.desk import Effect
+
+            self.desk.emit(Effect("screen", "chunks"))
+
+    def do_copy(self) -> None:
+        at = self._cursor_cell()
+        if self._cells is None or at is None:
+            self.desk.copy(str(self.desk.chunk), "chunk")
+            return
+        start, stop = self._cells.cells.range(at)
+        ids = [self._cells.chunk(position) for position in range(start, min(stop, start + 10_000))]
+        self.desk.copy(words.typed_ranges(sorted(ids)), "chunks")
+
+    def show(self, chunk: int) -> None:
+        """Bring a chunk into sight."""
+        if self.path and self._cells is not None:
+            start, stop = self._span
+            position = self._cells.position(chunk)
+            if not start <= position < stop and len(self.path) > 1:
+                n = self.desk.view.n_chunks
+                depth = len(self.path)
+                self.path = self.path[:1]
+                while len(self.path) < depth:
+                    self.path.append(self.path[-1].into(position, n, self._capacity))
+                self._cells = None
+
+    def click(self, x: int, y: int, *, double: bool = False) -> None:
+        width = self._row
+        if self._cells is None:
+            self._select(y)
+        elif self.desk.look.halves:
+            self._go(y * 2 * width + x)
+        else:
+            self._go(y * width + x)
+        if double:
+            self.do_open()
+
+    def wheel(self, step: int) -> None:
+        self.do_zoom_in() if step < 0 else self.do_zoom_out()
+
+
+_MARKED = frozenset({2, 4, 5, 6, 7})
+
+
+def _rank(code: int) -> int:
+    return -1 if code == 255 else mapmodel.PRIORITY[code] if code < PARTLY else 2
+
+
+assert set(MEANINGS) == set(NAMES)
