@@ -29,6 +29,7 @@ ALL = (
     "f_jax",
     "torch_module",
     "lightning_writer",
+    "dashboard",
 )
 PACKAGES = (
     "foretell", "numpy", "zarr", "dask", "distributed", "torch", "transformers", "daft",

@@ -73,7 +73,7 @@ class MadeRun:
     ) -> None:
         """A chunk that is given up, with its failure."""
         number = self.failures.add(
-            kind, message.format(chunk=chunk), _traceback(kind, message.format(chunk=chunk)),
+            kind, message.replace("{chunk}", str(chunk)), _traceback(kind, message.replace("{chunk}", str(chunk))),
             chunk, 3, f"w{chunk % self.workers:02d}",
         )  # fmt: skip
         for record in self.failures._records:

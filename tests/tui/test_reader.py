@@ -233,12 +233,9 @@ def test_the_log_is_read_once(run):
         run.log.add(2.0 + number, "info", "w01", f"line {number}")
         run.write_head()
         reading = reader.look()
-    assert [line.message for line in reading.log[-2:]] == ["line 18", "line 19"] or len(
-        reading.log
-    ) == 31
-    reader.look()
-    run.write_head()
-    reading = reader.look()
+    for _ in range(2):
+        run.write_head()
+        reading = reader.look()
     assert len(reading.log) == len({(x.time, x.message) for x in reading.log}) == 32
 
 

@@ -91,7 +91,7 @@ def _once(session: Session, reader: Reader, look: Look, chosen: dict[str, Any]) 
     if session.json:
         emit("status", document(view))
         return 0
-    desk = Desk(view, Look(look.ascii, colour=False), control=chosen["control"])
+    desk = Desk(view, Look(look.ascii, colour=False), control=chosen["control"], once=True)
     deck = Deck(desk)
     desk.screen = chosen["screen"]
     width, height = chosen["size"] or shutil.get_terminal_size((120, 36))
@@ -203,7 +203,9 @@ def found_runs() -> list[dict[str, Any]]:
 
 def _unicode() -> bool:
     """Whether signs beyond ASCII may be used: the locale is not the plain one."""
-    named = next(filter(None, map(os.environ.get, ("LC_ALL", "LC_CTYPE", "LANG"))), "")
+    everything, kind, language = map(os.environ.get, ("LC_ALL", "LC_CTYPE", "LANG"))
+    # In the plain locale Python sets LC_CTYPE itself; what the terminal knows is in LANG then.
+    named = everything or (language if kind == "C.UTF-8" and language else kind) or language
     encoding = (getattr(sys.stdout, "encoding", None) or "ascii").lower().replace("-", "")
     return encoding.startswith("utf") and named not in ("C", "POSIX")
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from foretell_tui.desk import Desk
 from foretell_tui.keys import ACTIONS, SCREEN_NAMES, Action
-from foretell_tui.line import Line, fit, plain
+from foretell_tui.line import Line, fit, in_ascii, plain
 from foretell_tui.panes.base import Pane
 from foretell_tui.panes.chunkmap import ChunkMap
 from foretell_tui.panes.chunks import ChunkDetail, Chunks
@@ -87,7 +87,10 @@ class Deck:
             lines = pane.paint(place.width, place.height, focused=place.pane == self.focus)
             for number, line in enumerate(lines[: max(0, height - place.y)]):
                 rows[place.y + number].append((place.x, place.width, line))
-        return [_joined(row, width) for row in rows]
+        lines = [_joined(row, width) for row in rows]
+        if self.desk.look.ascii:
+            return [[(in_ascii(text), role) for text, role in line] for line in lines]
+        return lines
 
     # --- keys and mouse -----------------------------------------------------------------------
 
@@ -207,7 +210,7 @@ class Deck:
 
 
 _OWN = frozenset(
-    {"up", "down", "left", "right", "page_up", "page_down", "home", "end", "open", "copy", "filter",
+    {"up", "down", "left", "right", "page_up", "page_down", "home", "end", "open", "copy",
      "sort", "follow", "view_as"}
 )  # fmt: skip
 """Actions that mean the pane in front and nobody else."""

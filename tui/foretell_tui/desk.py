@@ -49,6 +49,7 @@ class Desk:
         history: Figures of each worker while watched, newest last: (seconds, cpu, rss).
         clock: Seconds since the epoch, as shown.
         paused: Whether looking is paused.
+        once: Whether this is a single frame.
         every: Seconds between looks.
         screen: The one in front.
         taken: Views taken so far.
@@ -68,6 +69,7 @@ class Desk:
     pattern: str = ""
     history: dict[int, list[tuple[float, float, float]]] = field(default_factory=dict)
     paused: bool = False
+    once: bool = False
     every: float | None = None
     screen: str = "overview"
     taken: int = 0

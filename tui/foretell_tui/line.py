@@ -130,6 +130,18 @@ def wrap(text: str, width: int) -> list[str]:
     return lines
 
 
+_ASCII = {"…": ".", "–": "-", "·": "."}
+
+
+def in_ascii(text: str) -> str:
+    """A safe text for a terminal that knows ASCII only, as wide as it was."""
+    if text.isascii():
+        return text
+    return "".join(
+        char if char.isascii() else _ASCII.get(char, "?" * cell_len(char)) for char in text
+    )
+
+
 def _without_heaps(text: str) -> str:
     kept: list[str] = []
     marks = 0

@@ -194,7 +194,7 @@ class Reader:
         return None
 
     def _is_newer(self) -> bool:
-        with suppress(ValueError, TypeError, KeyError, AttributeError):
+        with suppress(ValueError, TypeError, KeyError, AttributeError, FileNotFoundError):
             return int(json.loads(self.objects.get(MANIFEST))["version"]) > 1
         return False
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from foretell_tui import mapmodel, words
 from foretell_tui.desk import Desk
-from foretell_tui.line import Line, Span, fit, runs
+from foretell_tui.line import Line, runs, width_of
 from foretell_tui.look import MEANINGS, NAMES, PARTLY, state_role
 from foretell_tui.mapmodel import CellMap, Cells, Zoom
 from foretell_tui.panes.base import Pane
@@ -63,11 +63,14 @@ class ChunkMap(Pane):
             return [[(self._nothing(), "dim")]]
         if view.n_chunks <= min(FEW, height - 1) and height >= 4:
             return self._few(width, height)
-        legend = self._legend(width)
-        self._prepare(width, max(1, height - len(legend)))
-        lines = self._picture(width, max(1, height - len(legend)))
-        lines += [[] for _ in range(height - len(legend) - len(lines))]
-        return [*lines, *legend]
+        told = width >= 60 and height >= 8
+        rows = max(1, height - (2 if told else 1))
+        self._prepare(width, rows)
+        lines = self._picture(width, rows)
+        lines += [[] for _ in range(rows - len(lines))]
+        if told:
+            lines.append(self._told())
+        return [*lines, self._legend(width)] if height > 1 else lines
 
     def _nothing(self) -> str:
         if self.desk.view.n_chunks == 0 and self.desk.view.standing is not None:
@@ -179,30 +182,38 @@ class ChunkMap(Pane):
             x += len(text)
         return [span for span in marked if span[0]]
 
-    def _legend(self, width: int) -> list[Line]:
-        """Signs with their names, those that matter first; two lines on a wide map."""
-        look = self.desk.look
-        spans: list[Span] = []
+    def _legend(self, width: int) -> Line:
+        """Signs with their names: those on the map, then the others as far as there is room."""
         seen = self._seen()
-        for name in ("done", "running", "partly", "retrying", "failed", "quarantined", "pending",
-                     "damaged", "holes"):  # fmt: skip
+        names = [n for n in _LEGEND if NAMES.index(n) in seen]
+        names += [n for n in _LEGEND if n not in names and n not in ("damaged", "holes")]
+        for gap in ("  ", " "):
+            chosen = names[:]
+            spans = self._signs_of(chosen, gap)
+            if sum(width_of(text) for text, _ in spans) <= width:
+                return spans
+        while len(chosen) > 1 and sum(width_of(text) for text, _ in spans) > width:
+            chosen.pop()
+            spans = self._signs_of(chosen, " ")
+        return spans
+
+    def _signs_of(self, names: Sequence[str], gap: str) -> Line:
+        look = self.desk.look
+        spans: Line = []
+        for name in sorted(names, key=_LEGEND.index):
             code = NAMES.index(name)
-            if name in ("damaged", "holes") and code not in seen:
-                continue
-            shown = "rows lost" if name == "holes" else name
             sign = look.shades[-1] if code == PARTLY else look.signs[code]
-            spans += [(sign, state_role(code)), (f" {shown}  ", "dim")]
-        cell = self._told(width)
-        return [cell, fit(spans, width)] if cell else [fit(spans, width)]
+            spans += [(sign, state_role(code)), (f" {_SHOWN.get(name, name)}{gap}", "dim")]
+        return [*spans[:-1], (spans[-1][0].rstrip(), "dim")]
 
     def _seen(self) -> set[int]:
         return set() if self._cells is None else set(np.unique(self._cells.state).tolist())
 
-    def _told(self, width: int) -> Line:
+    def _told(self) -> Line:
         """What the cell under the cursor holds."""
         codes = self.desk.view.reading.codes
         at = self._cursor_cell()
-        if width < 60 or self._cells is None or codes is None or at is None:
+        if self._cells is None or codes is None or at is None:
             return []
         start, stop = self._cells.cells.range(at)
         chunk = self._cells.chunk(start)
@@ -404,6 +415,10 @@ class ChunkMap(Pane):
         self.do_zoom_in() if step < 0 else self.do_zoom_out()
 
 
+_LEGEND = (
+    "done", "running", "partly", "retrying", "failed", "quarantined", "damaged", "holes", "pending",
+)  # fmt: skip
+_SHOWN = {"holes": "rows lost"}
 _MARKED = frozenset({2, 4, 5, 6, 7})
 
 

@@ -123,6 +123,11 @@ class Brief(_Groups):
     def hint(self) -> str:
         return "enter traceback  c copy retry command  y copy chunk ids"
 
+    def body(self, width: int, height: int) -> list[Line]:
+        if height > 1 or not self.groups():
+            return super().body(width, height)
+        return [in_a_row(self.groups(), width, self.desk)]
+
     def head(self, width: int) -> list[Line]:
         if self.height < 3 or not self.groups() or width < 70:
             return []
@@ -152,6 +157,20 @@ class Brief(_Groups):
         return [(text, role)]
 
 
+def in_a_row(groups: Sequence[FailureGroup], width: int, desk: Desk) -> Line:
+    """Causes beside each other, as many as there is room for."""
+    line: Line = []
+    shown = groups[: max(1, min(len(groups), width // 36))]
+    room = width // len(shown)
+    for group in shown:
+        where = cut(words.ranges(group.chunks, desk.look, 1), 14, desk.look.dots)
+        count = f"{group.count:,}x "
+        what = cut(headline(group), max(6, room - len(count) - len(where) - 5), desk.look.dots)
+        line += [(count, "bad" if group.standing else "dim"), (what, ""), ("  ", ""),
+                 (where, "dim"), ("   ", "")]  # fmt: skip
+    return line
+
+
 class OneLine(_Groups):
     """All causes on one line: for the smallest terminals."""
 
@@ -162,11 +181,7 @@ class OneLine(_Groups):
         groups = self.groups()
         if not groups:
             return [[(" ", ""), (self.empty(), "dim")]]
-        line: Line = [(" ", "")]
-        for group in groups[:4]:
-            line += [(f"{group.count:,}x ", "bad" if group.standing else "dim"),
-                     (cut(headline(group), 30, self.desk.look.dots), ""), ("   ", "")]  # fmt: skip
-        return [line]
+        return [[(" ", ""), *in_a_row(groups, width - 2, self.desk)]]
 
     def row(self, number: int, width: int) -> Line:
         return []

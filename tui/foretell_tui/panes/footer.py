@@ -32,7 +32,11 @@ class Keys(Pane):
 
     def body(self, width: int, height: int) -> Sequence[Line]:
         line: Line = [(" ", "")]
+        room = width - 1
         for key, text in _KEYS if width >= 110 else _SHORT:
+            room -= len(key) + len(text) + 3
+            if room < -2:
+                break
             line += [(key, "key"), (f" {text}  ", "dim")]
         return [line]
 
@@ -51,17 +55,6 @@ class Notice(Pane):
         cost = self.desk.view.reading.cost
         text = f" read {size(cost.bytes)} in {cost.requests} request{'s' * (cost.requests != 1)}"
         return [[(text, "dim")]]
-
-
-class Said(Pane):
-    """As the notice, and nothing where there is none: for small terminals it shares the log's."""
-
-    name: ClassVar[str] = "said"
-    framed: ClassVar[bool] = False
-    focusable: ClassVar[bool] = False
-
-    def body(self, width: int, height: int) -> Sequence[Line]:
-        return [notice(self.desk.view, width, self.desk.look.dots)]
 
 
 def notice(view: View, width: int, dots: str = "…") -> Line:

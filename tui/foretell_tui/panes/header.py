@@ -47,6 +47,8 @@ class Header(Pane):
         return spans
 
     def _poll(self) -> str:
+        if self.desk.once:
+            return "one look"
         if self.desk.paused:
             return "paused"
         every = self.desk.every

@@ -67,7 +67,7 @@ class Help(Pane):
         cells = [
             f"{left(' '.join(map(shown, a.keys)), 12)} {a.text}" for a in chosen
         ]
-        columns = 2 if width >= 100 else 1
+        columns = 2 if max(map(len, cells)) + 4 <= width // 2 else 1
         room = width // columns
         rows = -(-len(cells) // columns)
         lines: list[Line] = [[(title, "title")]]

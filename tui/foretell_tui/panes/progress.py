@@ -57,6 +57,9 @@ def counts(view: View, *, brief: bool = False) -> Line:
         (f"  {left} ", "dim"), (f"{totals.pending:,}", ""),
         ("  of ", "dim"), (f"{totals.chunks:,}", ""), (" chunks", "dim"),
     ]  # fmt: skip
+    rows = totals.rows_quarantined + totals.rows_failed
+    if rows and not lost:
+        line += [("   ", ""), (f"{rows:,} {view.unit} lost", "warn")]
     return line
 
 
@@ -65,7 +68,7 @@ def sessions(view: View) -> Span:
     bar = view.bar
     if not bar.resumed:
         return ("", "")
-    return (f"     this session {bar.done:,}  resumed {bar.resumed:,}", "dim")
+    return (f"   this session {bar.done:,}  resumed {bar.resumed:,}", "dim")
 
 
 class Progress(Pane):
@@ -76,7 +79,10 @@ class Progress(Pane):
 
     def body(self, width: int, height: int) -> Sequence[Line]:
         view, look = self.desk.view, self.desk.look
-        return [whole_bar(view, width, look), [*counts(view), sessions(view)]]
+        line = [*counts(view), sessions(view)]
+        if sum(width_of(text) for text, _ in line) > width:
+            line = [*counts(view, brief=True), sessions(view)]
+        return [whole_bar(view, width, look), line]
 
 
 class Brief(Pane):

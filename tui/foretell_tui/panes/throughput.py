@@ -14,7 +14,7 @@ from foretell_tui.panes.progress import nothing_yet
 from foretell_tui.state import View
 
 SMOOTH = 5
-"""Seconds a point of the curve is the mean of, at least."""
+"""Seconds over which the peak is the mean."""
 
 
 def recent_values(view: View, width: int) -> list[float]:
@@ -33,10 +33,20 @@ def recent_values(view: View, width: int) -> list[float]:
         elif length < len(values):
             values = values[:length]
     if len(values) <= width:
-        return [float(value) for value in values]
+        return [float(value) for value in values.repeat(min(8, width // len(values)))]
     edges = np.arange(width + 1) * len(values) // width
     sums = np.add.reduceat(values, edges[:-1])
     return [float(value) for value in sums / np.diff(edges)]
+
+
+def peak_of(view: View) -> float:
+    """The most rows a second over any few seconds of this session."""
+    curve = view.reading.curve
+    if curve is None or not len(curve[1]):
+        return 0.0
+    values = curve[1]
+    span = min(SMOOTH, len(values))
+    return float(np.convolve(values, np.ones(span), "valid").max() / span)
 
 
 def plot(values: list[float], width: int, height: int, ascii_only: bool) -> list[str]:
@@ -82,10 +92,7 @@ class Throughput(Pane):
         if head is None:
             return []
         rates = head.rates
-        values = recent_values(view, 10_000)
-        smooth = max(1, len(values) // 60, min(SMOOTH, len(values)))
-        peak = max((sum(values[i : i + smooth]) / smooth for i in range(0, len(values), smooth)),
-                   default=0.0)  # fmt: skip
+        peak = peak_of(view)
         now = [
             ("1m ", "dim"), (words.rate(rates.rows_per_second), "bold"),
             ("  10m ", "dim"), (words.rate(rates.rows_per_second_10m), ""),
@@ -102,7 +109,7 @@ class Throughput(Pane):
                 [
                     ("chunk p50 ", "dim"), (words.seconds(rates.chunk_p50), ""),
                     (" p95 ", "dim"), (words.seconds(rates.chunk_p95), ""),
-                    ("  write ", "dim"), (words.bytes_per_second(rates.bytes_per_second), ""),
+                    ("  ", "dim"), (words.bytes_per_second(rates.bytes_per_second), ""),
                 ]
             )  # fmt: skip
         return lines

@@ -29,9 +29,16 @@ def near_limit(sample: Sample) -> bool:
 
 def memory_cell(sample: Sample) -> str:
     """``21/64G``: held of what is allowed."""
-    if sample.rss_limit:
-        return f"{words.memory(sample.rss)}/{words.memory(sample.rss_limit)}"
-    return words.memory(sample.rss)
+    return of(sample.rss, sample.rss_limit)
+
+
+def of(part: float | None, whole: float | None) -> str:
+    """``21/64G``: the unit once where it is the same."""
+    held = words.memory(part)
+    if not whole:
+        return held
+    most = words.memory(whole)
+    return f"{held[:-1]}/{most}" if held[-1:] == most[-1:] else f"{held}/{most}"
 
 
 def gpu_cells(sample: Sample) -> tuple[str, str]:
@@ -41,7 +48,7 @@ def gpu_cells(sample: Sample) -> tuple[str, str]:
     shares = [busy for _, busy, _, _ in sample.gpus if busy is not None]
     busy = f"{sum(shares) / len(shares) * 100:.0f}%" if shares else "-"
     used, total = sum(g[2] for g in sample.gpus), sum(g[3] for g in sample.gpus)
-    return busy, f"{words.memory(used)}/{words.memory(total)}" if total else words.memory(used)
+    return busy, of(used, total)
 
 
 class _Workers(ListPane):
@@ -139,16 +146,24 @@ class Worst(_Workers):
         return sorted(found, key=lambda s: not (troubled(view, s) or near_limit(s)))
 
     def head(self, width: int) -> list[Line]:
-        if width >= 64 or not self.samples():
+        if not self.samples():
             return []
-        gpu = " gpu" if any(sample.gpus for sample in self.desk.view.reading.samples) else ""
-        return [[(left(f"  id  host     cpu     rss/lim{gpu}   ch/s", width), "dim")]]
+        return [[("  " + self._columns("id", "host", " ", "cpu", "rss/lim", "gpu", "ch/s"), "dim")]]
+
+    def _columns(
+        self, name: str, host: str, mark: str, cpu: str, memory: str, gpu: str, rate: str
+    ) -> str:
+        known = any(sample.gpus for sample in self.desk.view.reading.samples)
+        busy = f" {right(gpu, 4)}" if known else ""
+        return (
+            f"{left(name, 3)} {left(host, 7, '.')}{mark}{right(cpu, 4)} {right(memory, 8, '.')}"
+            f"{busy} {right(rate, 5)}"
+        )
 
     def body(self, width: int, height: int) -> list[Line]:
         if width >= 64 and height <= 3:
             return self._pairs(width, height)
-        lines = super().body(width, height)
-        return lines
+        return super().body(width, height)
 
     def _pairs(self, width: int, height: int) -> list[Line]:
         """Two workers on a line, and how many more there are."""
@@ -173,8 +188,9 @@ class Worst(_Workers):
         mark = "!" if troubled(view, sample) or near_limit(sample) else " "
         cpu = "-" if sample.cpu is None else f"{sample.cpu * 100:.0f}%"
         text = (
-            f"{sample.name} {left(sample.host, 8, '.')}{mark}{right(cpu, 5)} "
-            f"{right(memory_cell(sample), 10)} {'gpu ' + busy if busy else ''} {rate:5.1f}/s"
+            f"{sample.name} {left(sample.host, 5, '.')}{mark}{right(cpu, 4)} "
+            f"{right(memory_cell(sample), 7, '.')} {'gpu ' + busy if busy else ''} "
+            + (right(f"{rate:.1f}/s", 6) if view.live else "")
         )
         return [(left(text, width), "warn" if mark == "!" else "")]
 
@@ -184,11 +200,15 @@ class Worst(_Workers):
         mark = "!" if troubled(view, sample) or near_limit(sample) else " "
         cpu = "-" if sample.cpu is None else f"{sample.cpu * 100:.0f}%"
         busy, _ = gpu_cells(sample)
-        gpu = f" {right(busy, 4)}" if busy else ""
-        rate = view.reading.rates.get(sample.index, 0.0) if view.live else 0.0
-        text = (
-            f"{sample.name} {left(sample.host, 7, '.')}{mark}{right(cpu, 5)} "
-            f"{right(memory_cell(sample), 10)}{gpu} {right(f'{rate:.1f}', 5)}"
+        rate = view.reading.rates.get(sample.index, 0.0)
+        text = self._columns(
+            sample.name,
+            sample.host,
+            mark,
+            cpu,
+            memory_cell(sample),
+            busy,
+            f"{rate:.1f}" if view.live else "-",
         )
         return [(text, "warn" if mark == "!" else "" if view.live else "dim")]
 
