@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -77,7 +76,7 @@ class WatchApp(App[int]):
         self.reader = reader
         self.error: ForetellError | None = None
         self.find_runs, self.open_run = find_runs, open_run
-        first = view or opening(reader, time.monotonic(), time.time())
+        first = view or opening(reader, *reader.now())
         self.desk = Desk(first, look or Look(), control=control, screen=screen)
         self.desk.emit = self._effect
         self.deck = Deck(self.desk, actions)
@@ -148,9 +147,8 @@ class WatchApp(App[int]):
         view = self.desk.view
         if view.live or view.reading.problem is not None:
             none = np.zeros(0, dtype=np.int64)
-            now = replace(
-                view.reading, monotonic=time.monotonic(), wall=time.time(), changed=none
-            )
+            monotonic, wall = self.reader.now()
+            now = replace(view.reading, monotonic=monotonic, wall=wall, changed=none)
             self.desk.take(reduce(view, now))
             self.host.repaint()
 

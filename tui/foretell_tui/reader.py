@@ -150,6 +150,10 @@ class Reader:
         )
         return self._reading(wants)
 
+    def now(self) -> tuple[float, float]:
+        """The clocks: monotonic, wall."""
+        return self._monotonic(), self._wall()
+
     def derive(self, wants: Wants) -> Reading:
         """What is known, with what another screen wants; reads nothing."""
         with self._lock:

@@ -151,7 +151,7 @@ class ChunkMap(Pane):
                 elif top == 255:
                     signs.append(" ")
                     roles.append("")
-                elif top == bottom:
+                elif top == bottom or (top == 0 and bottom == 255):
                     signs.append("█" if top != 0 else "·")
                     roles.append(state_role(top))
                 else:
