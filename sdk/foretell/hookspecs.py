@@ -63,8 +63,10 @@ def register_writers() -> Iterable[Entry]:  # type: ignore[empty-body]
 def register_previews() -> Iterable[Entry]:  # type: ignore[empty-body]
     """Previews of results; targets are callables ``preview(meta, block, width, height)``.
 
-    Called by viewers. Asked in order of registration, strangers before built-ins; the first whose
-    answer is not None wins.
+    Called by viewers. Each is given a :class:`foretell.previews.BlockMeta`, an array of predicted
+    rows and the cells there are, and returns a value of ``foretell.previews`` or None. Asked in
+    order of registration, strangers before built-ins; the first whose answer is not None wins. One
+    that raises is not asked again.
     """
 
 

@@ -12,7 +12,7 @@ def entries():
     manager.register(builtin)
     manager.check_pending()
     found = {}
-    for section in ("sources", "predictors", "deployers", "writers"):
+    for section in ("sources", "predictors", "deployers", "writers", "previews"):
         lists = getattr(manager.hook, f"register_{section}")()
         found[section] = {entry.name: entry for entries in lists for entry in entries}
     return found
@@ -24,6 +24,7 @@ def test_every_built_in_is_registered():
         "predictors": ["callable"],
         "deployers": ["local"],
         "writers": ["jsonl", "parquet", "zarr"],
+        "previews": ["classes", "embeddings", "image", "numbers", "table", "text"],
     }
 
 
@@ -40,6 +41,7 @@ def test_listing_them_imports_nothing_heavy():
     script = (
         "import sys; from foretell import builtin; builtin.register_sources();"
         "builtin.register_predictors(); builtin.register_deployers(); builtin.register_writers();"
+        "builtin.register_previews();"
         "heavy = {'numpy', 'zarr', 'dask', 'pyarrow', 'pydantic', 'torch'} & set(sys.modules);"
         "assert not heavy, heavy"
     )

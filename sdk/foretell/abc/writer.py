@@ -77,6 +77,9 @@ class Writer(ABC):
     supports_ragged: ClassVar[bool] = False
     """Whether outputs of dtype ``json`` (another shape in every row) can be stored."""
 
+    supports_spans: ClassVar[bool] = False
+    """Whether a part of a chunk can be read without decoding the whole chunk."""
+
     def __init__(self, options: Any, objects: ObjectStore) -> None:
         self.options = options
         self.store = objects
@@ -150,6 +153,30 @@ class Writer(ABC):
         Raises:
             StoreError: an object is missing or does not decode.
         """
+
+    def span_rows(self, name: str) -> int:
+        """Rows of the least part of a chunk that has to be decoded. With ``supports_spans`` only.
+
+        Args:
+            name: Of an output, or ``valid``.
+        """
+        raise NotImplementedError("this writer reads whole chunks")
+
+    def read_span(self, chunk: Chunk, name: str, start: int, stop: int) -> np.ndarray:
+        """Read some rows of one output of a chunk. With ``supports_spans`` only.
+
+        Args:
+            chunk: The caller knows it is DONE.
+            name: Of an output, or ``valid``.
+            start, stop: Rows, counted from the chunk's first.
+
+        Returns:
+            What :meth:`read` gives for these rows; little more than them was decoded.
+
+        Raises:
+            StoreError: an object is missing or does not decode.
+        """
+        raise NotImplementedError("this writer reads whole chunks")
 
     @abstractmethod
     def finalize(self, complete: bool, valid: Mapping[int, np.ndarray]) -> None:

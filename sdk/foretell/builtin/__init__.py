@@ -46,3 +46,17 @@ def register_writers() -> list[Entry]:
         Entry("parquet", "One Parquet file a chunk", f"{writers}.parquet:ParquetWriter"),
         Entry("jsonl", "One file of JSON lines a chunk", f"{writers}.jsonl:JsonlWriter"),
     ]
+
+
+@hookimpl
+def register_previews() -> list[Entry]:
+    """Previews of every dtype and rank; asked in this order, after those of plugins."""
+    previews = "foretell.previews"
+    return [
+        Entry("classes", "Labels and scores with class names", f"{previews}.classes:preview"),
+        Entry("text", "Text, wrapped", f"{previews}.texts:preview"),
+        Entry("table", "Records and structured rows", f"{previews}.tables:preview"),
+        Entry("embeddings", "Long vectors: norms, cosine", f"{previews}.embeddings:preview"),
+        Entry("image", "Maps, slices and colour pictures", f"{previews}.images:preview"),
+        Entry("numbers", "Figures, histogram, line", f"{previews}.numbers:preview"),
+    ]

@@ -31,6 +31,8 @@ _GROUPS: dict[str, dict[str, str]] = {
         "show": "Show what a store holds and how to open it",
         "failures": "Show what failed, grouped",
         "logs": "Show a run's log",
+        "compare": "Show how two runs differ",
+        "report": "Write one offline page about a run",
         "verify": "Check every stored byte against the ledger",
     },
     "Set up": {
@@ -104,9 +106,10 @@ def _plugins() -> Any:
 
 def _plugin_commands() -> dict[str, str]:
     """Commands of plugins; a name a built-in command has is refused, ``sdk plugins`` says so."""
-    return {
-        entry.name: entry.summary for entry in _plugins().commands() if entry.name not in COMMANDS
-    }
+    from foretell.text import visible
+
+    entries = _plugins().commands()
+    return {entry.name: visible(entry.summary) for entry in entries if entry.name not in COMMANDS}
 
 
 def _unknown_command(name: str, known: Sequence[str]) -> UsageError:

@@ -25,7 +25,8 @@ MEANINGS: dict[Exit, str] = {
     Exit.COMPLETE: "complete",
     Exit.BUG: "a bug; the message says where the report is",
     Exit.USAGE: "usage or configuration; nothing was started",
-    Exit.PARTIAL: "finished, but some rows or chunks failed; verify: damage found",
+    Exit.PARTIAL: "finished, but some rows or chunks failed; "
+    "verify: damage found; compare: different",
     Exit.LOAD: "a model, source or plugin cannot be loaded",
     Exit.STORE: "the store: not writable, another job's, not a run; verify: broken ledger",
     Exit.HELD: "another driver holds the run or took it over",

@@ -23,13 +23,14 @@ class RunType(click.ParamType[str]):
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
-        """``@last``, runs started lately, then folders."""
+        """``@last``, runs started lately, then folders; no name that a terminal would obey."""
         from foretell.store.recent import recent_runs
+        from foretell.text import visible
 
         known = [
             CompletionItem(name)
             for name in ("@last", *recent_runs())
-            if incomplete and name.startswith(incomplete)
+            if incomplete and name.startswith(incomplete) and visible(name) == name
         ]
         if not incomplete:
             known = [CompletionItem("@last", help="the run started last")]

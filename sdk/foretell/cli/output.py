@@ -28,12 +28,20 @@ def document(name: str, data: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def emit(name: str, data: Mapping[str, Any]) -> None:
-    """The one document of a ``--json`` command. ASCII only, so nothing in it reaches a terminal.
+    """The one document of a ``--json`` command.
 
     NaN and infinity, which JSON does not have, become null.
     """
-    text = json.dumps(finite(document(name, data)), indent=2, allow_nan=False, default=str)
-    sys.stdout.write(text + "\n")
+    sys.stdout.write(json_text(document(name, data), indent=2) + "\n")
+
+
+def json_text(data: Mapping[str, Any], indent: int | None = None) -> str:
+    """Plain data as JSON in printable ASCII, so nothing in it reaches a terminal.
+
+    DEL is the one control character that JSON leaves as it is.
+    """
+    text = json.dumps(finite(data), indent=indent, allow_nan=False, default=str)
+    return text.replace("\x7f", "\\u007f")
 
 
 def finite(value: Any) -> Any:

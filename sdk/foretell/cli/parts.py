@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from foretell.errors import UsageError
 
@@ -78,11 +78,6 @@ def watch(objects: ObjectStore) -> Watch:
     return Watch(lambda: read_head(objects))
 
 
-def writer_of(snapshot: Snapshot, objects: ObjectStore) -> Writer:
+def writer_of(snapshot: Snapshot) -> Writer:
     """The writer that wrote the outputs of a run, opened for reading."""
-    section: dict[str, Any] = snapshot.manifest.job["writer"]
-    cls = plugins().writer(section["kind"])
-    options = cls.Options.model_validate(section).at(snapshot.manifest.base_dir)
-    writer = cls(options, objects)
-    writer.open(snapshot.plan.writer_plan())
-    return writer
+    return plugins().writer_of(snapshot)

@@ -77,6 +77,8 @@ _ARRAY_INFO = record(
     dims=array(TEXT),
     codecs=array(TEXT),
     attributes=TABLE,
+    bytes=optional(INTEGER),
+    filled=NUMBER,
 )
 _PREVIEW = record(
     start=INTEGER,
@@ -121,6 +123,25 @@ _ENTRY = record(
     plugin=TEXT,
     distribution=TEXT,
     usable=TEXT,
+)
+
+_SIDE = record(run=TEXT, state=TEXT, created=NUMBER, problem=TEXT)
+_DIFFERENCES = array(record(key=TEXT, a=TEXT, b=TEXT))
+_MEASURES = array(
+    record(name=TEXT, unit=TEXT, a=optional(NUMBER), b=optional(NUMBER), ratio=optional(NUMBER))
+)
+_VALUE = record(
+    output=TEXT,
+    rows=INTEGER,
+    rows_unlike=INTEGER,
+    values=INTEGER,
+    equal=INTEGER,
+    nan_unlike=INTEGER,
+    largest=optional(NUMBER),
+    mean=optional(NUMBER),
+    note=TEXT,
+    share=NUMBER,
+    same=FLAG,
 )
 
 _BODIES: Mapping[str, Schema] = {
@@ -174,6 +195,18 @@ _BODIES: Mapping[str, Schema] = {
         ),
         requeued=INTEGER,
     ),
+    "compare": record(
+        equal=FLAG,
+        reasons=array(TEXT),
+        a=_SIDE,
+        b=_SIDE,
+        **dict.fromkeys(("config", "content", "outputs", "versions", "environment"), _DIFFERENCES),
+        **dict.fromkeys(("totals", "speed", "failures"), _MEASURES),
+        bytes=record(compared=INTEGER, different=INTEGER, chunks=array(INTEGER), reason=TEXT),
+        values=optional(array(_VALUE)),
+        sampled=array(INTEGER),
+    ),
+    "report": record(run=TEXT, file=TEXT, bytes=INTEGER),
     "cancel": record(run=TEXT, requested=FLAG, state=TEXT, text=TEXT),
     "init": record(files=array(TEXT)),
     "demo": record(

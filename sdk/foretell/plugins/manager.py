@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from foretell.abc import Deployer, Predictor, Source, Writer
+    from foretell.store.snapshot import Snapshot
 
 ROLES = {
     "source": "register_sources",
@@ -137,6 +138,15 @@ class Plugins:
 
         found: type[Writer] = self._select("writer", kind, wanted)
         return found
+
+    def writer_of(self, snapshot: Snapshot) -> Writer:
+        """The writer that wrote a run's outputs, opened for reading; raises as :meth:`source`."""
+        section: dict[str, Any] = snapshot.manifest.job["writer"]
+        cls = self.writer(section["kind"])
+        options = cls.Options.model_validate(section).at(snapshot.manifest.base_dir)
+        writer = cls(options, snapshot.objects)
+        writer.open(snapshot.plan.writer_plan())
+        return writer
 
     def command(self, name: str) -> Any:
         """The click command called ``name``; raises as :meth:`source`."""

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import html
-from typing import Any
-
 from foretell.engine import parts
 from foretell.store.failures import Failure, FailureGroup, group_failures, read_failures
 from foretell.store.head import Head, read_head
@@ -69,27 +66,11 @@ class Run(RunReader):
         )
 
     def _repr_html_(self) -> str:
-        standing = self.status()
-        totals = standing.totals
-        share = 100.0 * totals.rows_done / totals.rows if totals.rows else 100.0
-        rows: list[tuple[str, Any]] = [
-            ("store", self.url),
-            ("state", standing.state),
-            ("rows", f"{totals.rows_done:,} of {totals.rows:,} ({share:.1f} %)"),
-            ("chunks", f"{totals.done:,} of {totals.chunks:,}"),
-            ("without a prediction", f"{totals.rows_quarantined + totals.rows_failed:,} rows"),
-            *((name, f"{self[name].spec.describe()}") for name in self.names),
-        ]
-        cells = "".join(
-            f"<tr><th style='text-align:left'>{html.escape(visible(str(label)))}</th>"
-            f"<td>{html.escape(visible(str(text)))}</td></tr>"
-            for label, text in rows
-        )
-        bar = (
-            "<div style='width:24em;background:#ddd'>"
-            f"<div style='width:{share:.1f}%;background:#2a7;height:.6em'></div></div>"
-        )
-        return f"<table>{cells}</table>{bar}"
+        from foretell.report.small import CELLS, html_of
+        from foretell.report.view import view_of
+
+        view = view_of(self.objects, self.snapshot, cells=CELLS)
+        return html_of(view, [(name, self[name].spec.describe()) for name in self.names])
 
 
 def open_run(url: str) -> Run:

@@ -103,6 +103,23 @@ class WriterContract(WriterFaults):
         assert len(valid) == 8
         assert written.again().read(written.plan.chunk(0), [])[0] == {}
 
+    def test_spans_are_what_the_chunk_has_there(self, written: Written) -> None:
+        written.write(0)
+        chunk, writer = written.plan.chunk(0), written.again()
+        if not writer.supports_spans:
+            with pytest.raises(NotImplementedError):
+                writer.span_rows("valid")
+            return
+        arrays, valid = writer.read(chunk)
+        names = [*arrays, "valid"]
+        assert all(1 <= writer.span_rows(name) <= len(chunk) for name in names)
+        for start, stop in ((0, 8), (0, 1), (3, 6), (7, 8)):
+            got = {name: writer.read_span(chunk, name, start, stop) for name in arrays}
+            expected = {name: values[start:stop] for name, values in arrays.items()}
+            assert_same(written.plan.outputs, got, expected)
+            flags = writer.read_span(chunk, "valid", start, stop)
+            np.testing.assert_array_equal(flags, valid[start:stop], strict=True)
+
     def test_a_chunk_of_nothing_but_fill_values_has_objects(self, written: Written) -> None:
         chunk = written.plan.chunk(0)
         arrays, valid = empty(written.plan.outputs, 8), np.ones(8, np.uint8)

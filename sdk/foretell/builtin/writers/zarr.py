@@ -51,6 +51,7 @@ class ZarrWriter(Writer):
 
     Options: ClassVar[type[WriterOptions]] = ZarrOptions
     supports_parts = True
+    supports_spans = True
     options: ZarrOptions
 
     def __init__(self, options: Any, objects: ObjectStore) -> None:
@@ -130,6 +131,13 @@ class ZarrWriter(Writer):
         arrays = {spec.name: self._read(chunk, spec) for spec in wanted}
         return arrays, self._read(chunk, layout.VALID_SPEC)
 
+    def span_rows(self, name: str) -> int:
+        return int(self._reading[name].chunks[0])
+
+    def read_span(self, chunk: Chunk, name: str, start: int, stop: int) -> np.ndarray:
+        spec = next(spec for spec in self._specs if spec.name == name)
+        return self._read(chunk, spec, slice(start, stop))
+
     # --- steps --------------------------------------------------------------------------------
 
     @property
@@ -192,10 +200,11 @@ class ZarrWriter(Writer):
             found = f"{spec.name}: shape {array.shape}, shards {shards}"
             raise _bad_metadata(self.store.url, f"{found}; planned {wanted[0]}, {wanted[1]}")
 
-    def _read(self, chunk: Chunk, spec: OutputSpec) -> np.ndarray:
-        keys = [layout.object_key(spec, self._shard(rows)) for rows in self._parts(chunk, None)]
+    def _read(self, chunk: Chunk, spec: OutputSpec, rows: slice = slice(None)) -> np.ndarray:
+        keys = [layout.object_key(spec, self._shard(part)) for part in self._parts(chunk, None)]
+        first, last, _ = rows.indices(len(chunk))
         with decoding(keys, chunk):
-            values = np.asarray(self._reading[spec.name][chunk.start : chunk.stop])
+            values = np.asarray(self._reading[spec.name][chunk.start + first : chunk.start + last])
         return values.astype(object) if spec.dtype == "str" else values
 
     def _close(self, chunk: Chunk, flags: np.ndarray) -> None:

@@ -94,9 +94,7 @@ def schema(
     writer_kind: str,
 ) -> int:
     """Print the JSON Schema of a job file, for editors."""
-    import json
-
-    from foretell.cli.output import raw
+    from foretell.cli.output import json_text, raw
 
     kinds = {
         "source": source_kind,
@@ -104,7 +102,7 @@ def schema(
         "deployer": deployer_kind,
         "writer": writer_kind,
     }
-    raw(json.dumps(schema_of(kinds), indent=2))
+    raw(json_text(schema_of(kinds), indent=2))
     return 0
 
 

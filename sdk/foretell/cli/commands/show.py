@@ -9,46 +9,76 @@ import click
 
 from foretell.cli import options
 from foretell.cli.session import Session
+from foretell.previews.values import VIEWS
 
 if TYPE_CHECKING:
-    from foretell.cli.describe import ArrayInfo, Contents
     from foretell.cli.preview import Preview
+    from foretell.store.contents import ArrayInfo, Contents
+    from foretell.store.peek import Peek
+
+WIDTH = 100
 
 
 @click.command("show")
 @options.run_argument
 @click.argument("array", metavar="[ARRAY]", required=False)
+@click.option("--chunk", type=click.IntRange(0), help="Preview this chunk, not the first one done.")
+@click.option("--as", "view", type=click.Choice(VIEWS), default="auto",
+              help="How the preview of ARRAY shows its values.")  # fmt: skip
 @options.common
 @click.pass_obj
-def command(session: Session, run: str, array: str | None) -> int:
+def command(session: Session, run: str, array: str | None, chunk: int | None, view: str) -> int:
     """Show the tree of a store with shapes, dtypes, chunks and attributes, a preview of what is
     done, and how to open it. With ARRAY, one output in full.
     """
-    from foretell.cli.describe import contents_of
     from foretell.cli.output import emit, out
     from foretell.cli.parts import locate, open_snapshot_of
-    from foretell.cli.preview import preview_of
+    from foretell.cli.preview import peek_of, preview_of
     from foretell.redact import redact_url
+    from foretell.store.contents import contents_of
+    from foretell.store.open_in import expressions
 
     url = redact_url(locate(run))
     objects, snapshot = open_snapshot_of(run)
-    contents = contents_of(snapshot, objects, url)
+    peek = peek_of(snapshot)
+    contents = contents_of(snapshot, objects, peek.writer)
     chosen = contents.arrays if array is None else (_find(contents, array),)
-    preview = preview_of(snapshot, objects, [info.name for info in chosen])
+    _check(array, chunk, view, snapshot.plan.n_chunks)
     done = int(snapshot.table.totals(snapshot.plan.n_rows, snapshot.plan.chunk_rows).done)
+    opened_by = expressions(contents, url)
     if session.json:
-        emit("show", _document(url, contents, chosen, preview, snapshot, done))
+        preview = preview_of(peek, [info.name for info in chosen])
+        emit("show", _document(url, contents, chosen, preview, snapshot, done, opened_by))
         return 0
     title = f"{url}   {contents.kind}   {snapshot.plan.n_rows:,} rows in "
     out(f"{title}{snapshot.plan.n_chunks:,} chunks, {done:,} done")
     for line in _tree(chosen) if array is None else _details(chosen[0]):
         out(line)
-    for line in _previews(preview):
+    if array is None:
+        for line in _previews(preview_of(peek, [info.name for info in chosen])):
+            out(line)
+        out("open it with")
+        for opener in opened_by:
+            out(f"  {opener}")
+        return 0
+    for line in _picture(peek, chosen[0].name, chunk, view):
         out(line)
     out("open it with")
-    for opener in contents.open_with:
-        out(f"  {opener}")
+    for line in _openings(contents, url, chosen[0]):
+        out(line)
     return 0
+
+
+def _check(array: str | None, chunk: int | None, view: str, n_chunks: int) -> None:
+    from foretell.errors import UsageError
+
+    if array is None and (chunk is not None or view != "auto"):
+        raise UsageError("--chunk and --as need an ARRAY")
+    if chunk is not None and chunk >= n_chunks:
+        raise UsageError(
+            f"this run has no chunk {chunk}",
+            facts=[("chunks", f"0 to {n_chunks - 1}" if n_chunks else "none")],
+        )
 
 
 def _find(contents: Contents, name: str) -> ArrayInfo:
@@ -69,8 +99,9 @@ def _find(contents: Contents, name: str) -> ArrayInfo:
 
 def _tree(arrays: tuple[ArrayInfo, ...]) -> list[str]:
     from foretell.cli.output import table
+    from foretell.text import size
 
-    rows = [("array", "dtype", "shape", "chunks", "shards", "dimensions")]
+    rows = [("array", "dtype", "shape", "chunks", "shards", "stored", "dimensions")]
     rows += [
         (
             info.name,
@@ -78,6 +109,7 @@ def _tree(arrays: tuple[ArrayInfo, ...]) -> list[str]:
             str(info.shape),
             str(info.chunks) if info.chunks else "",
             str(info.shards) if info.shards else "",
+            "" if info.bytes is None else size(info.bytes),
             ", ".join(info.dims),
         )
         for info in arrays
@@ -87,6 +119,7 @@ def _tree(arrays: tuple[ArrayInfo, ...]) -> list[str]:
 
 def _details(info: ArrayInfo) -> list[str]:
     from foretell.cli.output import table
+    from foretell.text import size
 
     rows = [
         ("array", info.name),
@@ -96,6 +129,8 @@ def _details(info: ArrayInfo) -> list[str]:
         ("chunks", str(info.chunks) if info.chunks else ""),
         ("shards", str(info.shards) if info.shards else ""),
         ("codecs", ", ".join(info.codecs)),
+        ("stored", "" if info.bytes is None else size(info.bytes)),
+        ("filled", f"{info.filled:.1%} of the rows"),
         *((f"attribute {name}", str(value)) for name, value in info.attributes.items()),
     ]
     return table(((label, text) for label, text in rows if text), indent="  ")
@@ -115,6 +150,34 @@ def _previews(preview: Preview | None) -> list[str]:
     return lines + table(rows, indent="  ")
 
 
+def _picture(peek: Peek, name: str, chunk: int | None, view: str) -> list[str]:
+    """What one output looks like."""
+    import sys
+
+    from foretell.cli.preview import picture_of
+    from foretell.previews.drawing import lines_of
+
+    found = picture_of(peek, name, chunk, view)
+    if found is None:
+        return ["preview   nothing is predicted yet"]
+    picture, note = found
+    plain = not (sys.stdout.encoding or "").lower().startswith("utf")
+    drawn = [f"  {line}" for line in lines_of(picture, WIDTH - 2, ascii_only=plain)]
+    return ["preview", *([f"  {note}"] if note else []), *drawn]
+
+
+def _openings(contents: Contents, url: str, info: ArrayInfo) -> list[str]:
+    from foretell.cli.output import table
+    from foretell.store.open_in import openings
+
+    rows = [
+        (opening.tool if first else "", step)
+        for opening in openings(contents, url, info)
+        for first, step in zip((True, *[False] * len(opening.steps)), opening.steps, strict=False)
+    ]
+    return table(rows, indent="  ")
+
+
 def _document(
     url: str,
     contents: Contents,
@@ -122,6 +185,7 @@ def _document(
     preview: Preview | None,
     snapshot: Any,
     done: int,
+    opened_by: list[str],
 ) -> dict[str, Any]:
     return {
         "run": url,
@@ -132,5 +196,5 @@ def _document(
         "attributes": dict(contents.attributes),
         "arrays": [{**asdict(info), "attributes": dict(info.attributes)} for info in chosen],
         "preview": None if preview is None else asdict(preview),
-        "open_with": list(contents.open_with),
+        "open_with": opened_by,
     }

@@ -38,7 +38,7 @@ def command(session: Session, run: str, deep: bool, requeue: bool) -> int:
     from foretell.store.verify import verify
 
     objects, snapshot = open_snapshot_of(run)
-    writer = writer_of(snapshot, objects)
+    writer = writer_of(snapshot)
     report = verify(snapshot, writer, deep=deep)
     requeued = 0
     if requeue and report.chunks_damaged and report.exit_code == Exit.PARTIAL:

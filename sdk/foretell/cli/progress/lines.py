@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import asdict
 
-from foretell.cli.output import finite
+from foretell.cli.output import json_text
 from foretell.cli.progress.plain import MOST_LINES, Milestones
 from foretell.store.head import Head
 
@@ -41,7 +40,7 @@ class JsonProgress:
     def _line(self, data: dict[str, object], last: bool) -> None:
         if last or self._lines < MOST_LINES - 1:
             self._lines += 1
-            self._write(json.dumps(finite(data)))
+            self._write(json_text(data))
 
 
 class QuietProgress:
