@@ -23,6 +23,8 @@ from foretell_tui.keys import ACTIONS, Action
 from foretell_tui.look import Look
 from foretell_tui.pace import LOCAL, REMOTE, Pace
 from foretell_tui.palette import BACKGROUNDS, TEXTS, Palette
+from foretell_tui.panes.compare import Compare, Comparer
+from foretell_tui.panes.results import Preview, Results
 from foretell_tui.panes.runs import Runs
 from foretell_tui.poller import Job, Poller
 from foretell_tui.reader import Reader
@@ -47,6 +49,7 @@ class WatchApp(App[int]):
         screen: The screen to begin with.
         find_runs: Lists other runs, as ``sdk runs --json`` has them.
         open_run: Opens another run's store.
+        compare: Compares two runs, as ``sdk compare`` does.
         inline: Whether it stands in a few lines under the prompt.
 
     Attributes:
@@ -70,12 +73,13 @@ class WatchApp(App[int]):
         screen: str = "overview",
         find_runs: Callable[[], list[dict[str, Any]]] | None = None,
         open_run: Callable[[str], ObjectStore] | None = None,
+        compare: Comparer | None = None,
         inline: bool = False,
     ) -> None:
         super().__init__()
         self.reader = reader
         self.error: ForetellError | None = None
-        self.find_runs, self.open_run = find_runs, open_run
+        self.find_runs, self.open_run, self.compare = find_runs, open_run, compare
         first = view or opening(reader, *reader.now())
         self.desk = Desk(first, look or Look(), control=control, screen=screen)
         self.desk.emit = self._effect
@@ -132,7 +136,9 @@ class WatchApp(App[int]):
         self.call_later(self.exit, error.exit_code)
 
     def _take(self, view: View, every: float | None) -> None:
-        first = self.desk.view.reading.codes is None and view.reading.codes is not None
+        known = self.desk.view
+        first = known.reading.codes is None and view.reading.codes is not None
+        first = first or (known.totals.done == 0 and view.totals.done > 0)
         self.outside.take(self.desk.view, view)
         self.desk.take(view)
         if every is not None or self.poller.pace.base == 0 or not view.live:
@@ -155,6 +161,19 @@ class WatchApp(App[int]):
     def _wants_changed(self) -> None:
         self.poller.want(self.deck.wants())
         self._find_runs()
+        self._look_inside()
+
+    def _look_inside(self) -> None:
+        """Results and their picture are read when they are in front; from afar when asked for."""
+        names = {place.pane for place in self.deck.places}
+        results, preview = self.deck.panes["results"], self.deck.panes["preview"]
+        assert isinstance(results, Results)
+        assert isinstance(preview, Preview)
+        if "results" in names:
+            results.load()
+        near = not self.reader.objects.remote
+        if "preview" in names and near and not preview.asked and self.desk.view.totals.done:
+            preview.ask()
 
     def _find_runs(self) -> None:
         """The list of runs is looked for when its screen is in front, and not before."""
@@ -199,10 +218,32 @@ class WatchApp(App[int]):
             self.poller.submit(
                 Job(effect.work, lambda answer: self.call_later(self._answered, then, answer))
             )
+        elif effect.kind == "compare":
+            self._compare(effect)
+        elif effect.kind == "compare-with":
+            pane = self.deck.panes["compare"]
+            assert isinstance(pane, Compare)
+            self.deck.show("compare")
+            pane.start(effect.text)
         elif effect.kind == "attach":
             self.attach(effect.text)
         else:
             self.deeds.effect(effect)
+
+    def _compare(self, effect: Effect) -> None:
+        """Two runs are read in a thread of their own: that may take its time."""
+        compare, work, then = self.compare, effect.work, effect.then
+        if compare is None or work is None:
+            return
+
+        def compared() -> None:
+            try:
+                answer = work(compare)
+            except ForetellError as error:
+                answer = error.message
+            self.call_later(self._answered, then, answer)
+
+        self.run_worker(compared, thread=True, exit_on_error=False)
 
     def _answered(self, then: Callable[[Any], None] | None, answer: Any) -> None:
         if isinstance(answer, Exception):
@@ -226,6 +267,9 @@ class WatchApp(App[int]):
         self.reader = reader
         self.desk.take(view)
         self.desk.chunk, self.desk.worker, self.desk.history = 0, None, {}
+        results = self.deck.panes["results"]
+        assert isinstance(results, Results)
+        results.forget()
         self.poller = self._new_poller(reader)
         self.poller.start(view)
         self.deck.show("overview")

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 import click
 from foretell.cli import options
 from foretell.cli.session import Session
+from foretell.errors import ForetellError
 
 if TYPE_CHECKING:
+    from foretell_tui.deck import Deck
     from foretell_tui.look import Look
     from foretell_tui.reader import Reader
     from foretell_tui.state import View
@@ -97,10 +99,29 @@ def _once(session: Session, reader: Reader, look: Look, chosen: dict[str, Any]) 
     width, height = chosen["size"] or shutil.get_terminal_size((120, 36))
     deck.lay_out(width, height)
     desk.take(_derived(reader, view, deck.wants()))
-    if chosen["screen"] == "runs":
-        deck.panes["runs"].rows = found_runs()  # type: ignore[attr-defined]
+    _fill(deck, reader, chosen["screen"])
     raw(text_of(deck.frame(width, height)))
     return 0
+
+
+def _fill(deck: Deck, reader: Reader, screen: str) -> None:
+    """What the dashboard reads when a screen comes to the front, read now."""
+    from foretell_tui.panes.results import Preview, Results
+    from foretell_tui.panes.runs import Runs
+
+    runs, results, preview = (deck.panes[name] for name in ("runs", "results", "preview"))
+    assert isinstance(runs, Runs)
+    assert isinstance(results, Results)
+    assert isinstance(preview, Preview)
+    if screen == "runs":
+        runs.rows = found_runs()
+    if screen == "results":
+        try:
+            results.show(reader.pictures.contents())
+        except ForetellError as error:
+            results.problem = error.message
+        else:
+            preview.show(reader.pictures.picture(preview.wanted()))
 
 
 def settled(reader: Reader) -> View:
@@ -176,6 +197,7 @@ def _app(session: Session, reader: Reader, look: Look, chosen: dict[str, Any]) -
         screen=chosen["screen"],
         find_runs=found_runs,
         open_run=_open,
+        compare=compared,
         inline=chosen["inline"],
     )
     code = app.run(inline=chosen["inline"], inline_no_clear=True, mouse=not chosen["inline"])
@@ -199,6 +221,19 @@ def found_runs() -> list[dict[str, Any]]:
 
     places = dict.fromkeys([*sorted(find_runs(".")), *recent_runs()])
     return [row for row in map(row_of, places) if row is not None]
+
+
+def compared(a: str, b: str, values: int | None) -> list[str]:
+    """What ``sdk compare`` says of two runs."""
+    from foretell.cli.comparing import lines_of
+    from foretell.cli.parts import writer_of
+    from foretell.store.compare import compare, with_values
+    from foretell.store.sides import side_of
+
+    comparison = compare(side_of(_open(a)), side_of(_open(b)))
+    if values is not None:
+        comparison = with_values(comparison, writer_of, values)
+    return lines_of(comparison)
 
 
 def _unicode() -> bool:

@@ -16,12 +16,14 @@ from foretell_tui.panes.chunks import ChunkDetail, Chunks
 from foretell_tui.panes.failures import Brief as BriefFailures
 from foretell_tui.panes.failures import FailureDetail, Failures
 from foretell_tui.panes.failures import OneLine as LineFailures
+from foretell_tui.panes.compare import Compare
 from foretell_tui.panes.footer import Keys, Notice
 from foretell_tui.panes.header import Header
 from foretell_tui.panes.help import Help
 from foretell_tui.panes.line import OneLine
 from foretell_tui.panes.log import Bare, Log, Tail
 from foretell_tui.panes.progress import Brief, Progress
+from foretell_tui.panes.results import Preview, Results
 from foretell_tui.panes.runs import Runs
 from foretell_tui.panes.tabs import Tabs
 from foretell_tui.panes.throughput import Throughput
@@ -218,12 +220,13 @@ _OWN = frozenset(
 
 def _panes(desk: Desk, actions: Sequence[Action]) -> list[Pane]:
     failures = Failures(desk)
+    preview = Preview(desk)
     return [
         Header(desk), Tabs(desk), Progress(desk), Brief(desk), ChunkMap(desk), Throughput(desk),
         Worst(desk), Workers(desk), WorkerDetail(desk), BriefFailures(desk), LineFailures(desk),
         failures, FailureDetail(desk, failures), Tail(desk), Bare(desk), Log(desk),
         Chunks(desk), ChunkDetail(desk), Timeline(desk), Runs(desk), Help(desk, actions),
-        Notice(desk), Keys(desk), OneLine(desk),
+        Notice(desk), Keys(desk), OneLine(desk), preview, Results(desk, preview), Compare(desk),
     ]  # fmt: skip
 
 

@@ -32,6 +32,7 @@ from foretell.store.status import LOST_SECONDS, driver_alive, state_of
 from foretell_tui import derive
 from foretell_tui.logtail import LogTail
 from foretell_tui.mapmodel import shown_codes
+from foretell_tui.pictures import Pictures
 from foretell_tui.query import Query
 from foretell_tui.readonly import ReadOnly
 from foretell_tui.samples import samples_of
@@ -119,6 +120,7 @@ class Reader:
         self._problem: Problem | None = None
         self._cost = Cost()
         self._lock = threading.Lock()
+        self._pictures: Pictures | None = None
 
     def look(self, wants: Wants | None = None) -> Reading:
         """Look once. Errors of the storage become a problem in the reading, never a raise.
@@ -376,6 +378,13 @@ class Reader:
         return value
 
     # --- on demand ----------------------------------------------------------------------------
+
+    @property
+    def pictures(self) -> Pictures:
+        """Small reads of the results."""
+        if self._pictures is None:
+            self._pictures = Pictures(self.objects)
+        return self._pictures
 
     def older_log(self) -> tuple[LogLine, ...]:
         """The log with one more segment before what is known."""

@@ -23,7 +23,7 @@ class Runs(ListPane):
     """Runs with state, per cent, rate, age and size."""
 
     name: ClassVar[str] = "runs"
-    acts: ClassVar[tuple[str, ...]] = (*ListPane.acts, "open", "filter", "copy", "sort")
+    acts: ClassVar[tuple[str, ...]] = (*ListPane.acts, "open", "filter", "copy", "sort", "command")
 
     def __init__(self, desk: Desk) -> None:
         super().__init__(desk)
@@ -38,7 +38,7 @@ class Runs(ListPane):
 
     @property
     def hint(self) -> str:
-        return "enter goes there  / filter  y copy its path  r look again"
+        return "enter goes there  c compare with it  / filter  y copy its path  r look again"
 
     def shown(self) -> list[Mapping[str, Any]]:
         """Those that pass the filter, in order."""
@@ -92,6 +92,11 @@ class Runs(ListPane):
     def do_copy(self) -> None:
         if (run := self.chosen()) is not None:
             self.desk.copy(run, "path")
+
+    def do_command(self) -> None:
+        """Compare this run with the one that is selected."""
+        if (run := self.chosen()) is not None:
+            self.desk.emit(Effect("compare-with", run))
 
     def do_sort(self) -> None:
         self.sort = "age" if self.sort == "place" else "place"
