@@ -55,9 +55,7 @@ def clock():
 
 def reader_of(objects, clock=None, alive=None):
     clock = clock or Clock()
-    return Reader(
-        objects, monotonic=clock.monotonic, wall=clock.wall, alive=lambda head: alive
-    )
+    return Reader(objects, monotonic=clock.monotonic, wall=clock.wall, alive=lambda head: alive)
 
 
 def view_of(objects, looks=3, **options):

@@ -72,9 +72,9 @@ class MadeRun:
         when: float = T0 - 60,
     ) -> None:
         """A chunk that is given up, with its failure."""
+        text = message.replace("{chunk}", str(chunk))
         number = self.failures.add(
-            kind, message.replace("{chunk}", str(chunk)), _traceback(kind, message.replace("{chunk}", str(chunk))),
-            chunk, 3, f"w{chunk % self.workers:02d}",
+            kind, text, _traceback(kind, text), chunk, 3, f"w{chunk % self.workers:02d}",
         )  # fmt: skip
         for record in self.failures._records:
             object.__setattr__(record, "time", when)

@@ -1,5 +1,7 @@
 """The chunk map's arithmetic: every chunk in one cell, the worst in front, steps that agree."""
 
+import itertools
+
 import numpy as np
 import pytest
 from foretell.types import ChunkState
@@ -30,7 +32,7 @@ def test_cells_cover_every_position_once(n, room, start):
     edges = [cells.range(cell) for cell in range(cells.count)]
     assert edges[0][0] == start
     assert edges[-1][1] == start + n
-    assert all(a[1] == b[0] for a, b in zip(edges, edges[1:], strict=False))
+    assert all(a[1] == b[0] for a, b in itertools.pairwise(edges))
     assert all(first < stop for first, stop in edges)
     assert max(stop - first for first, stop in edges) == cells.per_cell
 

@@ -2,7 +2,6 @@
 
 import errno
 import json
-import os
 import shutil
 
 import numpy as np
@@ -266,12 +265,3 @@ def test_a_day_of_idle_watching_is_cheap(run):
             break
     assert cost.requests == 1
     assert 86_400 / 5.0 * cost.requests <= 20_000
-
-
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_a_store_nobody_may_read(run, tmp_path):
-    reader, _ = caught_up(run)
-    (tmp_path / "run" / HEAD).chmod(0)
-    run.write_head()
-    (tmp_path / "run" / HEAD).chmod(0)
-    assert reader.look().problem.kind in ("denied", "trouble")

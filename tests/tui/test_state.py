@@ -9,7 +9,8 @@ from foretell.store.head import Rates
 from foretell.store.standing import standing_of
 from foretell.types import ChunkState, RunState
 from foretell_tui.look import Look
-from foretell_tui.state import Problem, reduce
+from foretell_tui.reading import Problem
+from foretell_tui.state import reduce
 from foretell_tui.words import eta
 from synthetic_runs import T0, make_run
 
@@ -131,9 +132,7 @@ def test_a_new_session_keeps_the_map_and_is_told(tmp_path, clock):
 
 def test_a_failed_look_keeps_everything_but_says_so(runs):
     view = view_of(runs["running"].objects)
-    failed = replace(
-        view.reading, head=None, codes=None, problem=Problem("denied", "no")
-    )
+    failed = replace(view.reading, head=None, codes=None, problem=Problem("denied", "no"))
     after = reduce(view, failed)
     assert after.totals == view.totals
     assert after.reading.codes is view.reading.codes

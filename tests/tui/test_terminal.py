@@ -1,4 +1,4 @@
-"""The dashboard in a real terminal, under tmux: it starts, answers, leaves, and puts things back."""
+"""The dashboard in a real terminal, under tmux: it starts, answers, and puts things back."""
 
 import os
 import shutil
@@ -63,7 +63,7 @@ def test_a_real_terminal(runs, tmp_path, width, height):
             terminal.type(key)
             terminal.wait(wanted)
         terminal.type("q")
-        shown = terminal.wait("comes back to it")
+        shown = terminal.wait(PROMPT)
         assert "Chunk map" not in shown
         terminal.type("echo still $((40+2))", "Enter")
         terminal.wait("still 42")

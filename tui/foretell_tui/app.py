@@ -215,9 +215,7 @@ class WatchApp(App[int]):
             self.poller.want(self.deck.wants())
         elif effect.kind == "job" and effect.work is not None:
             then = effect.then
-            self.poller.submit(
-                Job(effect.work, lambda answer: self.call_later(self._answered, then, answer))
-            )
+            self.poller.submit(Job(effect.work, lambda answer: self._later(then, answer)))
         elif effect.kind == "compare":
             self._compare(effect)
         elif effect.kind == "compare-with":
@@ -230,6 +228,10 @@ class WatchApp(App[int]):
         else:
             self.deeds.effect(effect)
 
+    def _later(self, then: Callable[[Any], None] | None, answer: Any) -> None:
+        """Called in another thread."""
+        self.call_later(self._answered, then, answer)
+
     def _compare(self, effect: Effect) -> None:
         """Two runs are read in a thread of their own: that may take its time."""
         compare, work, then = self.compare, effect.work, effect.then
@@ -241,7 +243,7 @@ class WatchApp(App[int]):
                 answer = work(compare)
             except ForetellError as error:
                 answer = error.message
-            self.call_later(self._answered, then, answer)
+            self._later(then, answer)
 
         self.run_worker(compared, thread=True, exit_on_error=False)
 

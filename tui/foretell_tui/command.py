@@ -59,7 +59,7 @@ class SizeType(click.ParamType[tuple[int, int]]):
 @click.option("--control", is_flag=True, help="Allow R and C: sdk retry and sdk cancel.")
 @options.common
 @click.pass_obj
-def command(session: Session, run: str, **chosen: Any) -> int:
+def command(session: Session, /, run: str, **chosen: Any) -> int:
     """Watch a run: progress, chunk map, workers, failures, log, timeline.
 
     Reads the store and nothing else, so it works on a live, a finished and a crashed run, here or
@@ -85,6 +85,7 @@ def _open(run: str) -> Any:
 
 def _once(session: Session, reader: Reader, look: Look, chosen: dict[str, Any]) -> int:
     from foretell.cli.output import emit, raw
+
     from foretell_tui.deck import Deck, text_of
     from foretell_tui.desk import Desk
     from foretell_tui.look import Look
@@ -114,7 +115,7 @@ def _fill(deck: Deck, reader: Reader, screen: str) -> None:
     assert isinstance(results, Results)
     assert isinstance(preview, Preview)
     if screen == "runs":
-        runs.rows = found_runs()
+        runs.rows = list(found_runs())
     if screen == "results":
         try:
             results.show(reader.pictures.contents())
@@ -167,13 +168,17 @@ def _derived(reader: Reader, view: View, wants: Any) -> View:
 
 def _app(session: Session, reader: Reader, look: Look, chosen: dict[str, Any]) -> int:
     from foretell.errors import LoadError, UsageError
+
     from foretell_tui.first import first_view
     from foretell_tui.settings import read_settings
 
     if not (sys.stdin.isatty() and (sys.stdout.isatty() or sys.stderr.isatty())):
         raise UsageError(
             "the dashboard needs a terminal",
-            tries=[("--once", "prints one frame as text"), ("sdk status RUN --json", "for scripts")],
+            tries=[
+                ("--once", "prints one frame as text"),
+                ("sdk status RUN --json", "for scripts"),
+            ],
         )
     settings = read_settings()
     opening = first_view(reader)

@@ -13,10 +13,10 @@ from foretell_tui.line import Line, fit, in_ascii, plain
 from foretell_tui.panes.base import Pane
 from foretell_tui.panes.chunkmap import ChunkMap
 from foretell_tui.panes.chunks import ChunkDetail, Chunks
+from foretell_tui.panes.compare import Compare
 from foretell_tui.panes.failures import Brief as BriefFailures
 from foretell_tui.panes.failures import FailureDetail, Failures
 from foretell_tui.panes.failures import OneLine as LineFailures
-from foretell_tui.panes.compare import Compare
 from foretell_tui.panes.footer import Keys, Notice
 from foretell_tui.panes.header import Header
 from foretell_tui.panes.help import Help

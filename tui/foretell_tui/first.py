@@ -6,7 +6,8 @@ import threading
 from dataclasses import dataclass, field
 
 from foretell_tui.reader import Reader
-from foretell_tui.state import Reading, View, reduce
+from foretell_tui.reading import Reading
+from foretell_tui.state import View, reduce
 
 PATIENCE = 2.0
 """Seconds the first look is waited for; after that the dashboard opens and says so."""

@@ -13,10 +13,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from foretell.types import ChunkState
 
 from foretell_tui.look import PARTLY, PRIORITY
-
-from foretell.types import ChunkState
 
 Ints = np.ndarray[Any, np.dtype[Any]]
 
@@ -120,9 +119,7 @@ class CellMap:
         for cell in touched.tolist():
             span = self._span(codes, *cells.range(cell))
             done = np.array([np.count_nonzero(span == ChunkState.DONE)])
-            state, share = _shown(
-                np.array([_RANKS[span].max()]), done, np.array([len(span)])
-            )
+            state, share = _shown(np.array([_RANKS[span].max()]), done, np.array([len(span)]))
             self.state[cell], self.share[cell] = state[0], share[0]
         return touched
 

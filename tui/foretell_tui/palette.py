@@ -20,7 +20,8 @@ _DARK = {
     "curve": "#56b4e9", "pointer": "#f0c040",
     "state-pending": "#4b5763", "state-running": "#56b4e9", "state-retrying": "#f0e442",
     "state-done": "#009e73", "state-failed": "#ff6a2b", "state-quarantined": "#cc79a7",
-    "state-damaged": "#e69f00", "state-holes": "#e7a3c7", "state-partly": "#2f6f8f",
+    "state-damaged": "#e69f00", "state-holes": "#e7a3c7", "state-partly": "#28566b",
+    "state-partly-more": "#25748a", "state-partly-most": "#1d8f8a",
     "state-resumed": "#0b6b52",
 }  # fmt: skip
 
@@ -31,7 +32,8 @@ _LIGHT = {
     "curve": "#0060a0", "pointer": "#8a5a00",
     "state-pending": "#aab4be", "state-running": "#0072b2", "state-retrying": "#8f7f00",
     "state-done": "#007a59", "state-failed": "#c23b00", "state-quarantined": "#a3407c",
-    "state-damaged": "#a66f00", "state-holes": "#b5588f", "state-partly": "#6fa3bd",
+    "state-damaged": "#a66f00", "state-holes": "#b5588f", "state-partly": "#9cc3d6",
+    "state-partly-more": "#6fb3bd", "state-partly-most": "#43a294",
     "state-resumed": "#5fa893",
 }  # fmt: skip
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from textual.app import ComposeResult
+from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.content import Content
 from textual.screen import ModalScreen
@@ -24,7 +27,7 @@ class TextPrompt(ModalScreen[str | None]):
     """Asks for a line of text; Esc gives None."""
 
     CSS = _CSS.format(name="TextPrompt")
-    BINDINGS = (("escape", "leave", "Back"),)
+    BINDINGS: ClassVar[list[BindingType]] = [("escape", "leave", "Back")]
 
     def __init__(self, question: str, value: str = "") -> None:
         super().__init__()
@@ -49,12 +52,12 @@ class Confirm(ModalScreen[bool]):
     """Asks before a command is run: only ``y`` says yes."""
 
     CSS = _CSS.format(name="Confirm")
-    BINDINGS = (
+    BINDINGS: ClassVar[list[BindingType]] = [
         ("y", "answer(True)", "Yes"),
         ("n", "answer(False)", "No"),
         ("escape", "answer(False)", "No"),
         ("enter", "answer(False)", "No"),
-    )
+    ]
 
     def __init__(self, command: str, effect: str) -> None:
         super().__init__()

@@ -11,32 +11,34 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from foretell.errors import DamagedLedger, ForetellError, StoreError
 from foretell.redact import redact_url
-from foretell.store.failures import Failure, group_failures
-from foretell.store.failure_records import FailureGroup, read_failure_segment
+from foretell.store.failure_records import read_failure_segment
+from foretell.store.failures import group_failures
 from foretell.store.follow import Follower, News
 from foretell.store.head import Head, parse_head
 from foretell.store.layout import HEAD, MANIFEST, WORKERS
 from foretell.store.manifest import read_manifest
-from foretell.store.objects import ObjectStore, Version
+from foretell.store.objects import ObjectStore
 from foretell.store.rings import LogLine
 from foretell.store.status import LOST_SECONDS, driver_alive, state_of
 
 from foretell_tui import derive
+from foretell_tui.known import Known, Made
 from foretell_tui.logtail import LogTail
 from foretell_tui.mapmodel import shown_codes
 from foretell_tui.pictures import Pictures
+from foretell_tui.problems import UPGRADE, problem_of
 from foretell_tui.query import Query
+from foretell_tui.reading import Cost, Problem, Reading
 from foretell_tui.readonly import ReadOnly
 from foretell_tui.samples import samples_of
-from foretell_tui.state import Cost, Problem, Reading, Sample
 
 FAILURE_SEGMENTS = 32
 """Failure segments read in one look."""
@@ -62,37 +64,6 @@ class Wants:
     order: str = "linear"
 
 
-@dataclass(slots=True)
-class _Made:
-    """Something worked out from the table, and what it took."""
-
-    key: Any
-    segment: int
-    at: float
-    took: float
-    value: Any
-
-
-@dataclass(slots=True)
-class _Known:
-    """What earlier looks found, and need not read again."""
-
-    codes: np.ndarray | None = None
-    changed: np.ndarray | None = None
-    samples: tuple[Sample, ...] = ()
-    samples_version: Version | None = None
-    groups: tuple[FailureGroup, ...] = ()
-    failures: list[Failure] = field(default_factory=list)
-    failure_segment: int = 0
-    failures_at: int = -1
-    curve: tuple[float, np.ndarray] | None = None
-    recent: derive.Recent | None = None
-    rates: Mapping[int, float] = field(default_factory=dict)
-    order: tuple[str, np.ndarray | None] = ("linear", None)
-    made: dict[str, _Made] = field(default_factory=dict)
-    turn: int = 0
-
-
 class Reader:
     """One run, looked at.
 
@@ -115,7 +86,7 @@ class Reader:
         self.follower: Follower | None = None
         self._monotonic, self._wall, self._alive = monotonic, wall, alive
         self._log = LogTail(self.objects)
-        self._known = _Known()
+        self._known = Known()
         self._newer: Head | None = None
         self._problem: Problem | None = None
         self._cost = Cost()
@@ -144,11 +115,14 @@ class Reader:
             problem = problem_of(error)
         except OSError as error:
             problem = Problem("trouble", f"the store cannot be read: {error.strerror or error}")
-        self._problem, self._cost = problem, Cost(
-            self.objects.requests - before[0],
-            self.objects.lists - before[1],
-            self.objects.bytes - before[2],
-            time.perf_counter() - began,
+        self._problem, self._cost = (
+            problem,
+            Cost(
+                self.objects.requests - before[0],
+                self.objects.lists - before[1],
+                self.objects.bytes - before[2],
+                time.perf_counter() - began,
+            ),
         )
         return self._reading(wants)
 
@@ -187,14 +161,14 @@ class Reader:
     def _open(self) -> Problem | None:
         if self._newer is not None:
             self._read_newer_head()
-            return Problem("newer", _UPGRADE)
+            return Problem("newer", UPGRADE)
         try:
             manifest = read_manifest(self.objects)
         except StoreError:
             if not self._is_newer():
                 raise
             self._read_newer_head()
-            return Problem("newer", _UPGRADE)
+            return Problem("newer", UPGRADE)
         self.follower = Follower(self.objects, manifest)
         self.follower.look()
         return None
@@ -302,14 +276,17 @@ class Reader:
     def _reading(self, wants: Wants) -> Reading:
         follower, known = self.follower, self._known
         problem, cost = self._problem, self._cost
-        clocks = {"monotonic": self._monotonic(), "wall": self._wall()}
+        monotonic, wall = self.now()
         if follower is None:
-            return Reading(**clocks, shown=self.shown, head=self._newer, cost=cost, problem=problem)
+            return Reading(
+                monotonic, wall, shown=self.shown, head=self._newer, cost=cost, problem=problem
+            )
         head = follower.head
         ended = follower.table.ended
         alive = None if head is None or state_of(head).ended else self._alive(head)
         reading = Reading(
-            **clocks,
+            monotonic,
+            wall,
             manifest=follower.manifest,
             shown=self.shown,
             head=head,
@@ -368,13 +345,13 @@ class Reader:
         assert self.follower is not None
         segment, now = self.follower.last_segment, self._monotonic()
         made = self._known.made.get(name)
-        if made is not None and made.key == key:
-            if made.segment == segment or now - made.at < SHARE * made.took:
-                return made.value
+        fresh = made is not None and (made.segment == segment or now - made.at < SHARE * made.took)
+        if made is not None and made.key == key and fresh:
+            return made.value
         began = time.perf_counter()
         value = make()
         took = time.perf_counter() - began
-        self._known.made[name] = _Made(key, segment, now, took, value)
+        self._known.made[name] = Made(key, segment, now, took, value)
         return value
 
     # --- on demand ----------------------------------------------------------------------------
@@ -390,17 +367,3 @@ class Reader:
         """The log with one more segment before what is known."""
         self._log.older()
         return self._log.lines
-
-
-_UPGRADE = "a newer release wrote this run: upgrade to see more than its totals"
-
-
-def problem_of(error: ForetellError) -> Problem:
-    """A failed look in a plain sentence."""
-    if isinstance(error, DamagedLedger):
-        return Problem("damaged", f"{error.message}; what was read before it is shown")
-    if error.slug == "store-vanished":
-        return Problem("gone", error.message)
-    if error.slug == "store-denied" or "ermission" in str(error):
-        return Problem("denied", f"{error.message}: credentials expired, or no permission")
-    return Problem("trouble", error.message)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
-from foretell_tui.state import Sample
+from foretell_tui.reading import Sample
 
 
 def samples_of(data: bytes) -> tuple[Sample, ...]:

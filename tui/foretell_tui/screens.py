@@ -20,7 +20,7 @@ class Place:
 
 
 def arrange(screen: str, width: int, height: int) -> list[Place]:
-    """The panes of a screen, from left to right and top to bottom; no cell is left out or shared."""
+    """The panes of a screen; no cell is left out, none is shared."""
     if height < 15 or width < 60:
         return [Place("line", 0, 0, width, height)]
     if height < 24 or width < 80:
@@ -41,7 +41,7 @@ def _small(screen: str, width: int, height: int) -> list[Place]:
     if screen != "overview":
         places, top, room = _frame(width, height)
         return places + _stack(_PANES[screen], 0, top, width, room)
-    places = [
+    return [
         Place("header", 0, 0, width, 1),
         Place("brief", 0, 1, width, 3),
         Place("line-failures", 0, 4, width, 1),
@@ -49,7 +49,6 @@ def _small(screen: str, width: int, height: int) -> list[Place]:
         Place("notice", 0, height - 2, width, 1),
         Place("keys", 0, height - 1, width, 1),
     ]
-    return places
 
 
 def _overview(width: int, height: int) -> list[Place]:
@@ -77,7 +76,7 @@ def _narrow(width: int, height: int) -> list[Place]:
     workers = 4 + (spare - spare * 2 // 3) // 2
     failures = 3 + (spare - spare * 2 // 3) - (spare - spare * 2 // 3) // 2
     y = 5
-    places = [
+    return [
         Place("header", 0, 0, width, 1),
         Place("tabs", 0, 1, width, 1),
         Place("brief", 0, 2, width, 3),
@@ -88,7 +87,6 @@ def _narrow(width: int, height: int) -> list[Place]:
         Place("notice", 0, height - 2, width, 1),
         Place("keys", 0, height - 1, width, 1),
     ]
-    return places
 
 
 def _wide(width: int, top: int, room: int) -> list[Place]:

@@ -82,8 +82,11 @@ class Outside:
     def _mine(self) -> bool:
         """Whether there is a terminal, and all of it is ours."""
         app = self._app
-        return app._driver is not None and not app.is_headless and not app.is_web and not (
-            app.is_inline
+        return (
+            app._driver is not None
+            and not app.is_headless
+            and not app.is_web
+            and not (app.is_inline)
         )
 
     def _write(self, text: str) -> None:

@@ -116,7 +116,7 @@ def walltime(view: View) -> str:
 def pulse(view: View, *, brief: bool = False) -> str:
     """When the driver was last heard of; empty for a run that ended."""
     quiet = view.quiet
-    if quiet is None or not view.live and view.word != "LOST":
+    if quiet is None or (not view.live and view.word != "LOST"):
         return ""
     if view.word in ("STALE", "LOST"):
         return f"no news {short(quiet)}" if brief else f"no news for {short(quiet)}"

@@ -81,9 +81,7 @@ def write_fold(objects: ObjectStore, fold: Fold) -> None:
     objects.create(fold_marker(fold.name), seal(head, encode(_history(table))))
 
 
-def read_fold(
-    objects: ObjectStore, name: str, n_chunks: int, *, outline: bool = False
-) -> Fold:
+def read_fold(objects: ObjectStore, name: str, n_chunks: int, *, outline: bool = False) -> Fold:
     """The fold ``name``.
 
     Args:
@@ -145,9 +143,7 @@ def new_name(epoch: int, sequence: int) -> str:
     return fold_name(epoch, sequence)
 
 
-def _read_fold(
-    objects: ObjectStore, name: str, n_chunks: int, data: bytes, outline: bool
-) -> Fold:
+def _read_fold(objects: ObjectStore, name: str, n_chunks: int, data: bytes, outline: bool) -> Fold:
     head, body = unseal(data)
     if head["format"] != FORMAT or head["version"] != VERSION:
         raise Broken("made by another version")

@@ -20,7 +20,7 @@ from foretell.store.manifest import Manifest
 from foretell.store.objects import ObjectStore, Version
 from foretell.store.projection import bytes_of
 from foretell.store.segments import START, decode_segment
-from foretell.store.table import OutlineTable
+from foretell.store.table import ChunkTable, OutlineTable
 from foretell.types import ChunkState
 
 LEAP = 1024
@@ -170,7 +170,7 @@ class Follower:
         news.segments += 1
 
 
-def finish_times(table: OutlineTable) -> tuple[np.ndarray, np.ndarray]:
-    """When every done chunk was finished: (ids int64 ``(m,)``, seconds since the epoch ``(m,)``)."""
+def finish_times(table: ChunkTable) -> tuple[np.ndarray, np.ndarray]:
+    """When done chunks were finished: int64 ids ``(m,)``, seconds since the epoch ``(m,)``."""
     ids = np.flatnonzero(table.state == ChunkState.DONE)
     return ids, table.started[ids] + table.milliseconds[ids] / 1000.0

@@ -66,8 +66,8 @@ class Pane(ABC):
             return False
         return handler() is not False
 
-    def click(self, x: int, y: int, *, double: bool = False) -> None:
-        """The mouse, counted inside the border."""
+    def click(self, x: int, y: int, *, double: bool = False) -> None:  # noqa: B027
+        """The mouse, counted inside the border; most panes take the focus and no more."""
 
     def wheel(self, step: int) -> None:
         """The mouse wheel: -1 up, 1 down."""
@@ -106,7 +106,7 @@ def _edge(
 class ListPane(Pane):
     """A pane that is a list: one line is selected, and stays in sight."""
 
-    acts = ("up", "down", "page_up", "page_down", "home", "end")
+    acts: ClassVar[tuple[str, ...]] = ("up", "down", "page_up", "page_down", "home", "end")
 
     def __init__(self, desk: Desk) -> None:
         super().__init__(desk)

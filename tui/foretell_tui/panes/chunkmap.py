@@ -8,10 +8,11 @@ from typing import ClassVar
 import numpy as np
 
 from foretell_tui import mapmodel, words
-from foretell_tui.desk import Desk
-from foretell_tui.line import Line, runs, width_of
-from foretell_tui.look import MEANINGS, NAMES, PARTLY, state_role
+from foretell_tui.desk import Desk, Effect
+from foretell_tui.line import Line
+from foretell_tui.look import NAMES, state_role
 from foretell_tui.mapmodel import CellMap, Cells, Zoom
+from foretell_tui.panes import mapdrawing
 from foretell_tui.panes.base import Pane
 
 ORDERS = ("linear", "time", "worker")
@@ -62,7 +63,7 @@ class ChunkMap(Pane):
         if view.reading.codes is None or view.n_chunks == 0:
             return [[(self._nothing(), "dim")]]
         if view.n_chunks <= min(FEW, height - 1) and height >= 4:
-            return self._few(width, height)
+            return self._few(height)
         told = width >= 60 and height >= 8
         rows = max(1, height - (2 if told else 1))
         self._prepare(width, rows)
@@ -70,97 +71,29 @@ class ChunkMap(Pane):
         lines += [[] for _ in range(rows - len(lines))]
         if told:
             lines.append(self._told())
-        return [*lines, self._legend(width)] if height > 1 else lines
+        return (
+            [*lines, mapdrawing.legend(self._seen(), width, self.desk.look)]
+            if height > 1
+            else lines
+        )
 
     def _nothing(self) -> str:
         if self.desk.view.n_chunks == 0 and self.desk.view.standing is not None:
             return "the source has no rows: there is nothing to predict"
         return "reading the ledger"
 
-    def _few(self, width: int, height: int) -> list[Line]:
-        """One line for each chunk: id, rows, state, and how long it takes against the usual."""
+    def _few(self, height: int) -> list[Line]:
         view = self.desk.view
-        codes = view.reading.codes
-        assert codes is not None
         self._room = (1, view.n_chunks)
         self.path = [Zoom.whole(view.n_chunks, max(1, view.n_chunks))]
-        plan = view.reading.manifest.plan if view.reading.manifest else {"chunk_rows": 1, "n_rows": 0}
-        hands = {c[0]: (s.name, c) for s in view.reading.samples for c in s.chunks}
-        p95 = view.head.rates.chunk_p95 if view.head is not None else None
-        lines: list[Line] = []
-        for chunk, code in enumerate(codes.tolist()):
-            start = chunk * plan["chunk_rows"]
-            stop = min(plan["n_rows"], start + plan["chunk_rows"])
-            mark = self.desk.look.pointer if chunk == self.desk.chunk else " "
-            line: Line = [
-                (mark, "pointer"), (f" {chunk:>3}  ", ""),
-                (f"{self.desk.look.signs[code]} {NAMES[code]:<12}", state_role(code)),
-                (f"rows {start:,}..{stop - 1:,}".ljust(24), "dim"),
-            ]  # fmt: skip
-            if chunk in hands and code in (1, 2):
-                name, (_, attempt, phase, took) = hands[chunk]
-                line += [(f"{name} attempt {attempt} {phase} ", "")]
-                if took is not None:
-                    usual = f" of about {words.seconds(p95)}" if p95 else ""
-                    line += [(f"{words.seconds(took)}{usual}", "")]
-            lines.append(line)
-        return lines[:height]
+        return mapdrawing.chunk_rows(view, self.desk.chunk, self.desk.look)[:height]
 
     def _picture(self, width: int, height: int) -> list[Line]:
-        cells = self._cells
+        cells, look = self._cells, self.desk.look
         assert cells is not None
-        if self.desk.look.halves:
-            return self._half_blocks(cells, width, height)
-        signs, roles = self._signs(cells)
-        lines = []
-        for row in range(min(height, -(-len(signs) // width))):
-            part = slice(row * width, (row + 1) * width)
-            lines.append(self._with_cursor(runs(signs[part], roles[part]), row, width))
-        return lines
-
-    def _signs(self, cells: CellMap) -> tuple[list[str], list[str]]:
-        look = self.desk.look
-        shades = look.shades
-        signs = [look.signs[code] for code in cells.state.tolist()]
-        if len(shades) > 1:
-            for at in np.flatnonzero(cells.state == PARTLY).tolist():
-                signs[at] = shades[min(len(shades) - 1, int(cells.share[at]) * len(shades) // 100)]
-        return signs, [state_role(code) for code in cells.state.tolist()]
-
-    def _half_blocks(self, cells: CellMap, width: int, height: int) -> list[Line]:
-        """Two rows of cells in one line: the upper half in front, the lower one behind.
-
-        Where something was lost its sign stands instead, so that colour is not all there is.
-        """
-        look = self.desk.look
-        state = cells.state
-        lines: list[Line] = []
-        padded = np.full(2 * width * height, 255, dtype=np.uint8)
-        padded[: len(state)] = state[: len(padded)]
-        grid = padded.reshape(height, 2, width)
-        used = -(-len(state) // (2 * width))
-        for row in range(min(height, used)):
-            upper, lower = grid[row, 0].tolist(), grid[row, 1].tolist()
-            signs: list[str] = []
-            roles: list[str] = []
-            for top, bottom in zip(upper, lower, strict=True):
-                worst = top if _rank(top) >= _rank(bottom) else bottom
-                if worst in _MARKED:
-                    signs.append(look.signs[worst])
-                    roles.append(f"{state_role(worst)} marked")
-                elif top == 255:
-                    signs.append(" ")
-                    roles.append("")
-                elif top == bottom or (top == 0 and bottom == 255):
-                    signs.append("█" if top != 0 else "·")
-                    roles.append(state_role(top))
-                else:
-                    signs.append("▀")
-                    roles.append(
-                        state_role(top) + ("" if bottom == 255 else f" on-{NAMES[bottom]}")
-                    )
-            lines.append(self._with_cursor(runs(signs, roles), row, width))
-        return lines
+        draw = mapdrawing.half_block_rows if look.halves else mapdrawing.sign_rows
+        rows = draw(cells, width, height, look)
+        return [self._with_cursor(line, row, width) for row, line in enumerate(rows)]
 
     def _with_cursor(self, line: Line, row: int, width: int) -> Line:
         at = self._cursor_cell()
@@ -181,30 +114,6 @@ class ChunkMap(Pane):
                 marked.append((text, role))
             x += len(text)
         return [span for span in marked if span[0]]
-
-    def _legend(self, width: int) -> Line:
-        """Signs with their names: those on the map, then the others as far as there is room."""
-        seen = self._seen()
-        names = [n for n in _LEGEND if NAMES.index(n) in seen]
-        names += [n for n in _LEGEND if n not in names and n not in ("damaged", "holes")]
-        for gap in ("  ", " "):
-            chosen = names[:]
-            spans = self._signs_of(chosen, gap)
-            if sum(width_of(text) for text, _ in spans) <= width:
-                return spans
-        while len(chosen) > 1 and sum(width_of(text) for text, _ in spans) > width:
-            chosen.pop()
-            spans = self._signs_of(chosen, " ")
-        return spans
-
-    def _signs_of(self, names: Sequence[str], gap: str) -> Line:
-        look = self.desk.look
-        spans: Line = []
-        for name in sorted(names, key=_LEGEND.index):
-            code = NAMES.index(name)
-            sign = look.shades[-1] if code == PARTLY else look.signs[code]
-            spans += [(sign, state_role(code)), (f" {_SHOWN.get(name, name)}{gap}", "dim")]
-        return [*spans[:-1], (spans[-1][0].rstrip(), "dim")]
 
     def _seen(self) -> set[int]:
         return set() if self._cells is None else set(np.unique(self._cells.state).tolist())
@@ -374,8 +283,6 @@ class ChunkMap(Pane):
         if zoom is not None and zoom.level < zoom.levels:
             self.do_zoom_in()
         else:
-            from foretell_tui.desk import Effect
-
             self.desk.emit(Effect("screen", "chunks"))
 
     def do_copy(self) -> None:
@@ -413,17 +320,3 @@ class ChunkMap(Pane):
 
     def wheel(self, step: int) -> None:
         self.do_zoom_in() if step < 0 else self.do_zoom_out()
-
-
-_LEGEND = (
-    "done", "running", "partly", "retrying", "failed", "quarantined", "damaged", "holes", "pending",
-)  # fmt: skip
-_SHOWN = {"holes": "rows lost"}
-_MARKED = frozenset({2, 4, 5, 6, 7})
-
-
-def _rank(code: int) -> int:
-    return -1 if code == 255 else mapmodel.PRIORITY[code] if code < PARTLY else 2
-
-
-assert set(MEANINGS) == set(NAMES)

@@ -85,7 +85,8 @@ class Chunks(ListPane):
         parts = [right(chunk, 9), left(state, 13)]
         spare = width - 23
         for cell, size, side in (
-            (took, 8, right), (worker, 6, left), (tries, 5, right), (when, 8, left), (rows, 21, left),
+            (took, 8, right), (worker, 6, left), (tries, 5, right), (when, 8, left),
+            (rows, 21, left),
         ):  # fmt: skip
             if spare > size:
                 parts.append(side(cell, size))
@@ -175,8 +176,8 @@ class ChunkDetail(Pane):
             return [[("reading the ledger", "dim")]]
         view, look = self.desk.view, self.desk.look
         lines: list[Line] = [
-            [("state   ", "dim"), (f"{look.signs[row.code]} {NAMES[row.code]}", state_role(row.code)),
-             (f"  {MEANINGS[NAMES[row.code]]}", "dim")],
+            [("state   ", "dim"), (f"{look.signs[row.code]} {NAMES[row.code]}",
+              state_role(row.code)), (f"  {MEANINGS[NAMES[row.code]]}", "dim")],
             [("rows    ", "dim"), (f"{row.start:,}..{row.stop - 1:,}", ""),
              (f"  ({row.stop - row.start:,} {view.unit})", "dim")],
             [("tries   ", "dim"), (str(row.attempt or "none yet"), "")],
@@ -200,8 +201,8 @@ class ChunkDetail(Pane):
             for chunk, attempt, phase, took in sample.chunks:
                 if chunk == row.chunk and row.code in (1, 2):
                     long = "" if took is None else f" for {words.seconds(took)}"
-                    lines.append([("now     ", "dim"),
-                                  (f"{sample.name} attempt {attempt}: {phase}{long}", "")])  # fmt: skip
+                    text = f"{sample.name} attempt {attempt}: {phase}{long}"
+                    lines.append([("now     ", "dim"), (text, "")])
         if row.seconds is not None and row.started is not None:
             began = words.day_clock(row.started, view.reading.wall)
             lines.append([("took    ", "dim"), (words.seconds(row.seconds), ""),
@@ -213,7 +214,10 @@ class ChunkDetail(Pane):
         lines: list[Line] = []
         for group in self._groups(row.chunk)[:3]:
             example = group.example
-            lines += [[], [("failed  ", "dim"), (example.kind, "bad"), (f"  {example.frame}", "dim")]]
+            lines += [
+                [],
+                [("failed  ", "dim"), (example.kind, "bad"), (f"  {example.frame}", "dim")],
+            ]
             lines += [[(f"        {part}", "")] for part in wrap(example.message, width - 8)[:3]]
         return lines
 

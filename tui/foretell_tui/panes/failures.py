@@ -284,9 +284,7 @@ def facts(group: FailureGroup, desk: Desk) -> list[tuple[str, str]]:
     example, view = group.example, desk.view
     unit = view.unit
     now = "" if group.standing else "made good: later attempts took their place"
-    rows = [
-        (f"row {row.row:,}", f"{row.locator}  {row.message}".strip()) for row in group.rows[:5]
-    ]
+    rows = [(f"row {row.row:,}", f"{row.locator}  {row.message}".strip()) for row in group.rows[:5]]
     if len(group.rows) > 5:
         rows.append(("", f"and {len(group.rows) - 5:,} more: sdk failures {desk.run} --json"))
     return [
@@ -346,7 +344,7 @@ def _cells(
 
 
 def _matches(pattern: str, text: str) -> bool:
-    """Whether a filter holds: a regular expression, turned around by ``!``; text where it is none."""
+    """Whether a filter holds: a regular expression, or just text; ``!`` turns it around."""
     inverse, pattern = pattern.startswith("!"), pattern.removeprefix("!")
     if not pattern:
         return True

@@ -72,7 +72,7 @@ def sentence(view: View) -> tuple[str, str] | None:
     reading = view.reading
     if reading.problem is not None:
         return reading.problem.text, "bad"
-    if view.standing is None or view.judgement is None and view.head is None:
+    if view.standing is None or (view.judgement is None and view.head is None):
         return _next(view)
     if view.word in ("LOST", "STALE"):
         told = view.judgement.text if view.judgement is not None else ""

@@ -52,7 +52,9 @@ class Help(Pane):
         """All of it."""
         lines: list[Line] = []
         if self.of is not None:
-            lines += self._section(f"This pane: {self.of.title.split('  ')[0]}", self.of.acts, width)
+            lines += self._section(
+                f"This pane: {self.of.title.split('  ')[0]}", self.of.acts, width
+            )
         rest = [name for pane in self.others for name in pane.acts]
         here = set(self.of.acts) if self.of is not None else set()
         lines += self._section("This screen", [name for name in rest if name not in here], width)
@@ -64,9 +66,7 @@ class Help(Pane):
         chosen = [a for a in self.actions if a.name in names and self._usable(a)]
         if not chosen:
             return []
-        cells = [
-            f"{left(' '.join(map(shown, a.keys)), 12)} {a.text}" for a in chosen
-        ]
+        cells = [f"{left(' '.join(map(shown, a.keys)), 12)} {a.text}" for a in chosen]
         columns = 2 if max(map(len, cells)) + 4 <= width // 2 else 1
         room = width // columns
         rows = -(-len(cells) // columns)

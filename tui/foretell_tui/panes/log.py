@@ -160,7 +160,9 @@ class Log(_Log):
     def title(self) -> str:
         follow = "following" if self.desk.follow else "standing still (f follows)"
         filtered = f"   / {self.pattern}" if self.pattern else ""
-        return f"Log {self.count():,} lines   level >= {self.desk.level.upper()}   {follow}{filtered}"
+        return (
+            f"Log {self.count():,} lines   level >= {self.desk.level.upper()}   {follow}{filtered}"
+        )
 
     @property
     def hint(self) -> str:

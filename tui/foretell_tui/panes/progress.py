@@ -31,9 +31,7 @@ def bar_line(bar: Bar, total: int, width: int, look: Look) -> Line:
         widest = max(range(4), key=lambda at: bar.parts[at])
         cells[widest] += cells[4]
         cells[4] = 0
-    return [
-        (look.bar[at] * count, _ROLES[at]) for at, count in enumerate(cells) if count
-    ]
+    return [(look.bar[at] * count, _ROLES[at]) for at, count in enumerate(cells) if count]
 
 
 def whole_bar(view: View, width: int, look: Look) -> Line:

@@ -60,7 +60,9 @@ class Runs(ListPane):
     def head(self, width: int) -> list[Line]:
         if not self.count():
             return []
-        return [[("  " + _cells(width - 2, "run", "state", "done", "rate", "age", "stored"), "dim")]]
+        return [
+            [("  " + _cells(width - 2, "run", "state", "done", "rate", "age", "stored"), "dim")]
+        ]
 
     def row(self, number: int, width: int) -> Line:
         row = self.shown()[number]

@@ -133,7 +133,10 @@ class Timeline(Pane):
     def _legend(self) -> Line:
         look = self.desk.look
         if self.by_duration:
-            return [(look.levels, "curve"), (" seconds a chunk, the slowest shown is highest", "dim")]
+            return [
+                (look.levels, "curve"),
+                (" seconds a chunk, the slowest shown is highest", "dim"),
+            ]
         return [
             (look.signs[3], state_role(3)), (" done  ", "dim"),
             (look.signs[2], state_role(2)), (" done after another attempt  ", "dim"),

@@ -9,7 +9,8 @@ from typing import ClassVar
 from foretell_tui import words
 from foretell_tui.line import Line, left, right
 from foretell_tui.panes.base import ListPane, Pane
-from foretell_tui.state import Sample, View
+from foretell_tui.reading import Sample
+from foretell_tui.state import View
 
 SORTS = ("number", "slowest", "memory", "failures")
 
