@@ -9,16 +9,11 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-pytest.importorskip("textual", reason="the dashboard needs foretell[tui]")
-
 import synthetic_runs as synthetic
+from foretell.store.head import Rates
 from foretell.types import ChunkState, RunState
-from foretell_tui.deck import Deck
-from foretell_tui.desk import Desk
-from foretell_tui.look import Look
-from foretell_tui.reader import Reader
-from foretell_tui.state import reduce
 from synthetic_runs import T0
+from watching import Clock
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -35,39 +30,9 @@ def _utc():
     time.tzset()
 
 
-class Clock:
-    """Two clocks that stand still until told."""
-
-    def __init__(self):
-        self.now = 0.0
-
-    def monotonic(self):
-        return 1000.0 + self.now
-
-    def wall(self):
-        return T0 + self.now
-
-
 @pytest.fixture
 def clock():
     return Clock()
-
-
-def reader_of(objects, clock=None, alive=None):
-    clock = clock or Clock()
-    return Reader(objects, monotonic=clock.monotonic, wall=clock.wall, alive=lambda head: alive)
-
-
-def view_of(objects, looks=3, **options):
-    reader = reader_of(objects, **options)
-    view = None
-    for _ in range(looks):
-        view = reduce(view, reader.look())
-    return view
-
-
-def deck_of(view, look=None, **options):
-    return Deck(Desk(view, look or Look(), **options))
 
 
 @pytest.fixture(scope="session")
@@ -82,7 +47,7 @@ def runs(tmp_path_factory):
         return run
 
     fresh = new("fresh")
-    fresh.write_head(state="starting", session_rows=0, rates=synthetic_rates())
+    fresh.write_head(state="starting", session_rows=0, rates=Rates())
     running = new("running", workers=16)
     running.done(range(1242), until=T0 - 2)
     for chunk in (30, 31, 32):
@@ -113,7 +78,7 @@ def runs(tmp_path_factory):
     one = new("one", 1)
     one.running([0])
     one.samples()
-    one.write_head(rates=synthetic_rates())
+    one.write_head(rates=Rates())
     ten = new("ten", 10)
     ten.done(range(4))
     ten.failed(4)
@@ -133,15 +98,3 @@ def runs(tmp_path_factory):
     big.samples()
     big.write_head(resumed_chunks=208_684)
     return made
-
-
-def synthetic_rates():
-    from foretell.store.head import Rates
-
-    return Rates()
-
-
-NAMES = (
-    "fresh", "running", "done", "partial", "lost", "stale", "interrupted", "empty", "one", "ten",
-    "planned", "middle", "big",
-)  # fmt: skip

@@ -5,7 +5,9 @@ import threading
 import time
 
 import pytest
-from conftest import Clock, reader_of
+
+pytest.importorskip("textual", reason="the dashboard needs foretell[tui]")
+
 from foretell.errors import ConfigError, StorageError
 from foretell_tui.app import WatchApp
 from foretell_tui.host import Host
@@ -18,6 +20,7 @@ from foretell_tui.state import reduce
 from synthetic_runs import make_run
 from textual.command import CommandPalette
 from textual.widgets import Input
+from watching import Clock, reader_of
 
 
 def app_of(objects, **options):
@@ -86,7 +89,7 @@ def test_every_key_does_something(runs, action, monkeypatch, tmp_path):
         "copy": "failures", "page_up": "log", "page_down": "log", "up": "log", "home": "log",
         "left": "timeline", "right": "timeline",
     }  # fmt: skip
-    heard = []
+    heard: list[str] = []
 
     async def story(pilot):
         app.deck.show(screens.get(action.name, "overview"))
@@ -210,7 +213,7 @@ def test_commands_are_copied_and_run_only_with_control_after_asking(runs, monkey
     started = []
     monkeypatch.setattr("foretell_tui.deeds.start", lambda name, run: started.append((name, run)))
     app = app_of(runs["running"].objects)
-    copied = []
+    copied: list[str] = []
 
     async def story(pilot):
         app.copy_to_clipboard = copied.append

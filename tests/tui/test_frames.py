@@ -3,7 +3,6 @@
 import re
 
 import pytest
-from conftest import NAMES, deck_of, reader_of, view_of
 from foretell_tui.deck import INLINE_LINES
 from foretell_tui.keys import SCREEN_NAMES
 from foretell_tui.line import plain, width_of
@@ -12,6 +11,7 @@ from foretell_tui.screens import arrange
 from foretell_tui.state import reduce
 from hypothesis import given
 from hypothesis import strategies as st
+from watching import NAMES, deck_of, looked, reader_of, view_of
 
 SIZES = [(80, 24), (120, 36), (160, 50), (60, 15), (40, 5), (250, 80), (100, 30)]
 LOOKS = [Look(), Look(colour=False), Look(ascii=True), Look(ascii=True, colour=False)]
@@ -21,9 +21,7 @@ ON_SCREEN = [*SCREEN_NAMES, "help"]
 def framed(objects, screen, width, height, look=None, **options):
     """A frame, what the screen wants read before."""
     reader = reader_of(objects)
-    view = None
-    for _ in range(3):
-        view = reduce(view, reader.look())
+    view = looked(reader)
     deck = deck_of(view, look, screen=screen, **options)
     deck.lay_out(width, height)
     deck.desk.take(reduce(view, reader.look(deck.wants())))
@@ -32,7 +30,7 @@ def framed(objects, screen, width, height, look=None, **options):
 
 @given(st.integers(1, 260), st.integers(1, 90), st.sampled_from(ON_SCREEN))
 def test_panes_fill_the_terminal_and_do_not_overlap(width, height, screen):
-    taken = {}
+    taken: dict[tuple[int, int], str] = {}
     for place in arrange(screen, width, height):
         for y in range(place.y, place.y + place.height):
             for x in range(place.x, place.x + place.width):
@@ -85,7 +83,9 @@ def test_a_failed_chunk_of_a_million_is_on_the_map(runs):
 
 @pytest.mark.parametrize("room", [(80, 24), (120, 36)])
 def test_n_reaches_the_failure_at_every_zoom(runs, room):
-    deck, _ = framed(runs["big"].objects, "chunks", *room, Look(ascii=True, colour=False))
+    deck, _ = framed(
+        runs["big"].objects, "chunks", room[0], room[1], Look(ascii=True, colour=False)
+    )
     chunk_map = deck.panes["map"]
     for level in range(1, 5):
         deck.desk.chunk = 0

@@ -1,7 +1,6 @@
 """Text from data, exceptions and names is shown and never obeyed, on every screen."""
 
 import pytest
-from conftest import deck_of, reader_of
 from foretell_tui import line
 from foretell_tui.keys import SCREEN_NAMES
 from foretell_tui.look import Look
@@ -9,6 +8,7 @@ from foretell_tui.state import reduce
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from synthetic_runs import T0, make_run
+from watching import deck_of, reader_of
 
 ATTACKS = [
     "\x1b[2J\x1b[H", "\x1b]0;owned\x07", "\x1b]52;c;cm0gLXJm\x07", "\x9b31m", "\x90q\x9c",

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from foretell.types import ChunkState
 from foretell_tui import mapmodel
-from foretell_tui.look import HOLES, PARTLY
+from foretell_tui.look import HOLES, PARTLY, PRIORITY
 from foretell_tui.mapmodel import CellMap, Cells, Zoom
 from hypothesis import given
 from hypothesis import strategies as st
@@ -54,7 +54,7 @@ def test_the_worst_state_of_a_cell_wins(n, room, seed):
     for cell in range(cells.count):
         first, stop = cells.range(cell)
         held = codes[first:stop]
-        worst = max(held.tolist(), key=lambda code: mapmodel.PRIORITY[code])
+        worst = max(held.tolist(), key=lambda code: PRIORITY[code])
         done = int((held == ChunkState.DONE).sum())
         if worst in (ChunkState.PENDING, ChunkState.DONE) and 0 < done < len(held):
             assert shown.state[cell] == PARTLY

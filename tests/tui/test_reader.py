@@ -6,7 +6,6 @@ import shutil
 
 import numpy as np
 import pytest
-from conftest import reader_of
 from foretell.errors import NotARun, StorageError, StoreError
 from foretell.store.layout import HEAD, MANIFEST, segment_key
 from foretell.store.objects import set_fault_hook
@@ -15,9 +14,11 @@ from foretell.types import RunState
 from foretell_tui.pace import Pace
 from foretell_tui.query import parse
 from foretell_tui.reader import Wants
+from foretell_tui.reading import Problem
 from foretell_tui.readonly import ReadOnly
 from foretell_tui.state import reduce
 from synthetic_runs import lines, make_run
+from watching import looked, reader_of
 
 
 @pytest.fixture
@@ -111,7 +112,7 @@ def test_a_deleted_store_is_said_to_be_gone(run, tmp_path):
     view = reduce(None, reading)
     shutil.rmtree(tmp_path / "run")
     view = reduce(view, reader.look())
-    assert view.reading.problem.kind == "gone"
+    assert view.reading.problem == Problem("gone", "the run store has vanished")
     assert view.word == "GONE"
     assert view.totals.done == 100
 
@@ -197,6 +198,7 @@ def test_a_newer_schema_shows_totals_and_says_upgrade(run):
     reader = reader_of(run.objects)
     view = reduce(None, reader.look())
     assert view.totals.done == 100
+    assert view.reading.problem is not None
     assert "upgrade" in view.reading.problem.text
 
 
@@ -218,9 +220,7 @@ def test_what_a_killed_driver_wrote_after_its_head_is_found(run):
     reader, _ = caught_up(run, alive=False)
     run.done(range(100, 120))
     reader = reader_of(run.objects, alive=False)
-    view = None
-    for _ in range(3):
-        view = reduce(view, reader.look())
+    view = looked(reader)
     assert view.word == "LOST"
     assert view.totals.done == 120
 
@@ -242,7 +242,7 @@ def test_looks_become_rare_when_nothing_happens_and_stop_at_the_end(runs, run):
     reader, reading = caught_up(run)
     view = reduce(None, reading)
     pace = Pace(1.0)
-    waits = [pace.after(view) for _ in range(14)]
+    waits = [pace.after(view) or 0.0 for _ in range(14)]
     assert waits[:3] == [1.0, 1.0, 1.0]
     assert waits[-1] == 60.0
     assert sorted(waits) == waits
@@ -257,7 +257,7 @@ def test_a_day_of_idle_watching_is_cheap(run):
     reader, reading = caught_up(run)
     view, pace, requests, now = reduce(None, reading), Pace(5.0), 0, 0.0
     while now < 86_400:
-        now += pace.after(view)
+        now += pace.after(view) or 0.0
         cost = reader.look().cost
         requests += cost.requests
         assert cost.lists == 0

@@ -4,7 +4,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from conftest import NAMES, reader_of, view_of
 from foretell.store.head import Rates
 from foretell.store.standing import standing_of
 from foretell.types import ChunkState, RunState
@@ -13,6 +12,7 @@ from foretell_tui.reading import Problem
 from foretell_tui.state import reduce
 from foretell_tui.words import eta
 from synthetic_runs import T0, make_run
+from watching import NAMES, looked, reader_of, view_of
 
 
 @pytest.mark.parametrize(
@@ -55,6 +55,8 @@ def test_it_says_what_sdk_status_says(runs, name):
     assert standing.state == status.state
     assert standing.totals == status.totals
     assert standing.tries == status.tries
+    assert standing.head is not None
+    assert status.head is not None
     assert standing.head.sequence == status.head.sequence
 
 
@@ -80,12 +82,13 @@ def test_a_heart_that_stops_turns_stale_and_then_lost(runs, clock):
 def test_a_clock_that_is_wrong_changes_nothing_once_a_beat_was_seen(tmp_path, clock):
     run = make_run(tmp_path / "r", 20)
     reader = reader_of(run.objects, clock)
-    view = None
+    view = looked(reader)
     for beat in range(4):
         clock.now = float(beat)
         run.write_head(time=T0 - 10**6)
         view = reduce(view, reader.look())
     assert view.word == "RUNNING"
+    assert view.quiet is not None
     assert view.quiet < 1.5
 
 
@@ -126,7 +129,9 @@ def test_a_new_session_keeps_the_map_and_is_told(tmp_path, clock):
     view = reduce(view, reader.look())
     assert view.session == 2
     assert view.news == ("session 2 began on gn01, pid 77",)
-    assert np.array_equal(view.reading.codes, codes)
+    assert codes is not None
+    assert view.reading.codes is not None
+    assert view.reading.codes.tolist() == codes.tolist()
     assert view.bar.resumed == 10
 
 

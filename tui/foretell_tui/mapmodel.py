@@ -192,7 +192,7 @@ def span_at(n_chunks: int, room: int, level: int, last: int) -> int:
         return n_chunks
     if level >= last:
         return min(n_chunks, max(1, room))
-    share = (max(1, room) / n_chunks) ** ((level - 1) / (last - 1))
+    share: float = (max(1, room) / n_chunks) ** ((level - 1) / (last - 1))
     return max(1, min(n_chunks, round(n_chunks * share)))
 
 

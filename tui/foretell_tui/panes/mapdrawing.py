@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from foretell_tui import mapmodel, words
+from foretell_tui import words
 from foretell_tui.line import Line, runs, width_of
-from foretell_tui.look import NAMES, PARTLY, Look, state_role
+from foretell_tui.look import NAMES, PARTLY, PRIORITY, Look, state_role
 from foretell_tui.mapmodel import CellMap
 from foretell_tui.state import View
 
@@ -73,7 +73,7 @@ def _pair(top: int, bottom: int, look: Look) -> tuple[str, str]:
 def _rank(code: int) -> int:
     if code == NOTHING:
         return -1
-    return mapmodel.PRIORITY[code] if code < PARTLY else 2
+    return PRIORITY[code] if code < PARTLY else 2
 
 
 def chunk_rows(view: View, selected: int, look: Look) -> list[Line]:
