@@ -14,6 +14,7 @@ pytest.importorskip("textual", reason="the dashboard needs foretell[tui]")
 
 from foretell_tui.app import WatchApp
 from foretell_tui.look import Look
+from foretell_tui.panes.results import Preview
 from watching import looked, reader_of
 
 PLACE = Path(__file__).parent / "pictures"
@@ -36,6 +37,12 @@ def picture(objects, screen, width, height, theme):
                 if {"timeline": "stream", "chunks": "chunks"}.get(screen, "order") in (
                     app.desk.view.reading.extra
                 ):
+                    break
+                await pilot.pause(0.01)
+            preview = app.deck.panes["preview"]
+            assert isinstance(preview, Preview)
+            for _ in range(500):
+                if preview.picture is not None or not preview.asked:
                     break
                 await pilot.pause(0.01)
             await pilot.pause(0.05)

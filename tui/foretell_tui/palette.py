@@ -22,7 +22,7 @@ _DARK = {
     "state-done": "#009e73", "state-failed": "#ff6a2b", "state-quarantined": "#cc79a7",
     "state-damaged": "#e69f00", "state-holes": "#e7a3c7", "state-partly": "#28566b",
     "state-partly-more": "#25748a", "state-partly-most": "#1d8f8a",
-    "state-resumed": "#0b6b52",
+    "state-resumed": "#0b6b52", "behind-pending": "#1a232d",
 }  # fmt: skip
 
 _LIGHT = {
@@ -34,7 +34,7 @@ _LIGHT = {
     "state-done": "#007a59", "state-failed": "#c23b00", "state-quarantined": "#a3407c",
     "state-damaged": "#a66f00", "state-holes": "#b5588f", "state-partly": "#9cc3d6",
     "state-partly-more": "#6fb3bd", "state-partly-most": "#43a294",
-    "state-resumed": "#5fa893",
+    "state-resumed": "#5fa893", "behind-pending": "#e3e8ed",
 }  # fmt: skip
 
 _MONO = {
@@ -81,7 +81,8 @@ class Palette:
         if role.startswith("on#"):
             return Style(bgcolor=role.removeprefix("on"))
         if role.startswith("on-"):
-            colour = self._styles.get(f"state-{role.removeprefix('on-')}", "")
+            name = role.removeprefix("on-")
+            colour = self._styles.get(f"behind-{name}") or self._styles.get(f"state-{name}", "")
             return Style(bgcolor=colour) if colour.startswith("#") else Style.null()
         found = self._styles.get(role)
         return Style.parse(found) if found else Style.null()
