@@ -34,17 +34,17 @@ SCREENS = {
     "results": (120, 30),
     "timeline": (120, 24),
 }
-MODEL = '''
+MODEL = """
 import time
 import numpy as np
 
 def predict(x):
     time.sleep(0.02)
-    if x[:, 0].max() > 0.9998:
+    if x[:, 0].max() > 0.9988:
         raise ValueError(f"tile at {x[:, 0].argmax()} is all snow")
     waves = np.sin(x[:, :1] * np.arange(24)) + np.cos(x[:, 1:2] * np.arange(24)) * x[:, 2:3]
     return {"spectrum": waves.astype("float32"), "land": (x.sum(axis=1) > 4).astype("int64")}
-'''
+"""
 
 
 def run_of(folder: Path) -> Path:

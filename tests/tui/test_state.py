@@ -60,6 +60,15 @@ def test_it_says_what_sdk_status_says(runs, name):
     assert standing.head.sequence == status.head.sequence
 
 
+@pytest.mark.parametrize("name", ["lost", "interrupted"])
+def test_nothing_is_in_hand_when_nobody_works(runs, name):
+    run = runs[name]
+    view = view_of(run.objects, alive=False)
+    assert view.reading.codes is not None
+    assert ChunkState.RUNNING not in view.reading.codes
+    assert np.count_nonzero(view.reading.codes == ChunkState.PENDING) == view.totals.pending
+
+
 def test_a_gone_driver_is_lost_at_once(runs):
     view = view_of(runs["running"].objects, alive=False)
     assert view.word == "LOST"

@@ -44,3 +44,4 @@ class Known:
     order: tuple[str, np.ndarray | None] = ("linear", None)
     made: dict[str, Made] = field(default_factory=dict)
     turn: int = 0
+    settled: bool = False

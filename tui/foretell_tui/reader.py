@@ -28,6 +28,7 @@ from foretell.store.manifest import read_manifest
 from foretell.store.objects import ObjectStore
 from foretell.store.rings import LogLine
 from foretell.store.status import LOST_SECONDS, driver_alive, state_of
+from foretell.types import ChunkState
 
 from foretell_tui import derive
 from foretell_tui.known import Known, Made
@@ -149,7 +150,8 @@ class Reader:
         if follower.missing:
             return self._gone() or Problem("trouble", "the head of the run is missing")
         first = self._known.codes is None
-        if newer or first or follower.behind:
+        settled = self._settled() != self._known.settled
+        if newer or first or follower.behind or settled:
             self._catch_up(beyond=self._abandoned())
         elif self._abandoned() and not follower.table.ended and self._known.turn % 8 == 0:
             self._catch_up(beyond=True)
@@ -198,6 +200,11 @@ class Reader:
             return False
         return self._alive(head) is False or self._wall() - head.time > LOST_SECONDS
 
+    def _settled(self) -> bool:
+        """Whether no driver is at work, by ledger or process."""
+        assert self.follower is not None
+        return self.follower.table.ended is not None or self._abandoned()
+
     def _catch_up(self, beyond: bool) -> None:
         assert self.follower is not None
         try:
@@ -209,10 +216,15 @@ class Reader:
     def _take(self, news: News) -> None:
         follower, known = self.follower, self._known
         assert follower is not None
-        if not news and known.codes is not None:
+        settled = self._settled()
+        if not news and known.codes is not None and settled == known.settled:
             known.changed = np.zeros(0, dtype=np.int64)
             return
+        known.settled = settled
         codes = shown_codes(follower.table.state, follower.table.quarantined)
+        if settled:
+            # Nobody is at work: what was in hand is still to do.
+            codes[codes == ChunkState.RUNNING] = ChunkState.PENDING
         codes.flags.writeable = False
         known.changed = None
         if known.codes is not None and len(known.codes) == len(codes):

@@ -163,6 +163,7 @@ class Results(ListPane):
         self._nodes: list[Node] = []
         self._ways: Callable[[str], list[str]] | None = None
         self._asked = False
+        self._moved = False
 
     @property
     def title(self) -> str:
@@ -185,6 +186,7 @@ class Results(ListPane):
     def forget(self) -> None:
         """Another run is shown."""
         self.contents, self._nodes, self._asked, self.problem = None, [], False, ""
+        self._moved = False
         self._preview.picture, self._preview.output, self._preview.asked = None, "", False
 
     def show(self, answer: Any) -> None:
@@ -193,11 +195,6 @@ class Results(ListPane):
 
         self.contents, self._ways = answer
         self._nodes = list(nodes_of(answer[0]))
-        if not self._preview.output and answer[0].predicted:
-            self._preview.output = answer[0].predicted[0]
-        names = [node.path for node in self._nodes]
-        if self._preview.output in names:
-            self.at = names.index(self._preview.output)
 
     def count(self) -> int:
         return len(self._nodes)
@@ -221,7 +218,17 @@ class Results(ListPane):
         filled = f"{int(array.filled * 1000) / 10:.1f} %"
         return [(_cells(width, name, array.dtype, shape, filled, stored, self.desk.look.dots), "")]
 
+    def selected(self) -> None:
+        self._moved = True
+
+    def _follow(self) -> None:
+        """Before anybody chose, the output that is previewed is the one that is selected."""
+        names = [node.path for node in self._nodes]
+        if not self._moved and self._preview.output in names:
+            self.at = names.index(self._preview.output)
+
     def body(self, width: int, height: int) -> list[Line]:
+        self._follow()
         facts = self._facts()
         if height < len(facts) + 6 or not self.count():
             return super().body(width, height)
