@@ -7,11 +7,12 @@ import pytest
 from foretell.errors import DamagedLedger
 from foretell.store.follow import Follower, finish_times
 from foretell.store.head import Head, HeadWriter
-from foretell.store.layout import segment_key
+from foretell.store.layout import LOG, numbered_key, segment_key
 from foretell.store.local import LocalObjects
 from foretell.store.manifest import read_manifest
 from foretell.store.projection import load
 from foretell.store.records import ChunkDone, Intent
+from foretell.store.rings import LogWriter
 from foretell.store.takeover import claim
 from ledger_model import head_of
 
@@ -147,3 +148,21 @@ def test_a_head_that_is_torn_or_gone_changes_nothing(objects, driving, follower)
     assert not follower.look()
     assert follower.missing
     assert follower.head is known
+
+
+def test_a_log_says_how_much_of_it_is_stored(objects):
+    log = LogWriter(objects)
+    assert log.open_bytes == 0
+    for number in range(3):
+        log.add(float(number), "info", "w00", "a line")
+        log.flush()
+        assert log.open_bytes == stored(objects, log)
+    log.add(9.0, "info", "w00", "x" * 8000)
+    for _ in range(40):
+        log.add(9.0, "info", "w00", "y" * 8000)
+    log.flush()
+    assert log.open_bytes == 0
+
+
+def stored(objects, log):
+    return objects.version(numbered_key(LOG, log.last_segment)).size

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from foretell.cli import options
 from foretell.cli.session import Session
-from foretell.errors import ForetellError
+from foretell.errors import ForetellError, UsageError
 
 if TYPE_CHECKING:
     from foretell_tui.deck import Deck
@@ -72,8 +72,10 @@ def command(session: Session, /, run: str, **chosen: Any) -> int:
     if chosen["web"]:
         return _web(session, run, chosen)
     reader = Reader(_open(run))
-    if chosen["once"] or session.json:
-        return _once(session, reader, look, chosen)
+    if session.json:
+        raise UsageError("sdk watch has no document", tries=[("sdk status RUN --json", "has one")])
+    if chosen["once"]:
+        return _once(reader, look, chosen)
     return _app(session, reader, look, chosen)
 
 
@@ -83,17 +85,14 @@ def _open(run: str) -> Any:
     return open_store(run)
 
 
-def _once(session: Session, reader: Reader, look: Look, chosen: dict[str, Any]) -> int:
-    from foretell.cli.output import emit, raw
+def _once(reader: Reader, look: Look, chosen: dict[str, Any]) -> int:
+    from foretell.cli.output import raw
 
     from foretell_tui.deck import Deck, text_of
     from foretell_tui.desk import Desk
     from foretell_tui.look import Look
 
     view = settled(reader)
-    if session.json:
-        emit("status", document(view))
-        return 0
     desk = Desk(view, Look(look.ascii, colour=False), control=chosen["control"], once=True)
     deck = Deck(desk)
     desk.screen = chosen["screen"]
@@ -144,22 +143,6 @@ def settled(reader: Reader) -> View:
     return view
 
 
-def document(view: View) -> dict[str, Any]:
-    """A view as plain data: what ``sdk status --json`` says of the same run."""
-    from dataclasses import asdict
-
-    return {
-        "run": view.reading.shown,
-        "word": view.word,
-        "tone": view.tone,
-        "confirmed": view.confirmed,
-        "session": view.session,
-        "sequence": view.head.sequence if view.head is not None else None,
-        "totals": asdict(view.totals),
-        "rates": asdict(view.head.rates) if view.head is not None else None,
-    }
-
-
 def _derived(reader: Reader, view: View, wants: Any) -> View:
     from foretell_tui.state import reduce
 
@@ -167,7 +150,7 @@ def _derived(reader: Reader, view: View, wants: Any) -> View:
 
 
 def _app(session: Session, reader: Reader, look: Look, chosen: dict[str, Any]) -> int:
-    from foretell.errors import LoadError, UsageError
+    from foretell.errors import LoadError
 
     from foretell_tui.first import first_view
     from foretell_tui.settings import read_settings
