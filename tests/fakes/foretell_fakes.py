@@ -225,6 +225,8 @@ class TightDeployer(Deployer):
 
 
 class TightDeployment(Calling):
+    any_batch_size = True
+
     def __init__(self, options: TightOptions, predictor: Predictor, model: Any) -> None:
         super().__init__(predictor, model)
         self._options = options

@@ -34,3 +34,20 @@ def test_without_a_model_the_predictor_section_must_name_one(tmp_path):
         None, np.arange(6.0), tmp_path / "out.zarr", batch_size=2, predictor=settings
     )
     assert run["y"][:].tolist() == [0.0, 2.0, 4.0, 6.0, 8.0, 10.0]
+
+
+@pytest.mark.parametrize(
+    ("chunk", "batch"), [(1000, 250), (100, 100), (64, 64), (768, 256), (1002, 167)]
+)
+def test_an_automatic_batch_fits_the_chunk_that_is_set(tmp_path, chunk, batch):
+    run = foretell.predict(
+        double, np.arange(2000.0), tmp_path / "out.zarr", schedule={"workers": 0, "chunk": chunk}
+    )
+    assert run.snapshot.plan.batch_size == batch
+    assert run["y"][:].tolist() == (np.arange(2000.0) * 2).tolist()
+
+
+def test_no_tiny_batch_is_made_of_an_odd_chunk(tmp_path):
+    settings = {"workers": 0, "chunk": 1009}
+    with pytest.raises(foretell.errors.PlanError, match="whole number of batches"):
+        foretell.predict(double, np.arange(2000.0), tmp_path / "out.zarr", schedule=settings)

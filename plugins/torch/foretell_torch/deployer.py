@@ -149,6 +149,7 @@ class TorchDeployment(Deployment):
         self._started = False
         self._batches = 0
         self._out_of_memory = 0
+        self.any_batch_size = not options.compile  # compiled shapes are fixed
 
     def launch(self, batch: Batch) -> Any:
         self._limit_threads()

@@ -64,6 +64,12 @@ class Deployment(ABC):
     max_in_flight: int = 2
     """Batches one thread may have launched and not yet collected."""
 
+    any_batch_size: bool = False
+    """Whether batches of another size than ``DeployContext.batch_size`` cost nothing extra.
+
+    Where they do not, ``batch_size = "auto"`` tries several. Leave it False where every shape is
+    compiled for."""
+
     @abstractmethod
     def launch(self, batch: Batch) -> Any:
         """Start computing a batch; may return before the device is done.

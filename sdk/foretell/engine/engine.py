@@ -113,7 +113,9 @@ class Engine:
         self._await_seats(crew, workers)
         seats = [seat for seat in crew.seats if seat.ready]
         for share, seat in enumerate(seats):
-            request = RehearsalRequest(start, stop, share=share, shares=len(seats))
+            request = RehearsalRequest(
+                start, stop, share=share, shares=len(seats), batch_size=job.batch_size
+            )
             key = f"{job.run}-rehearsal-{share}"
             self.cluster.submit(key, seat.address, rehearse, job.run, request)
         reports: list[RehearsalReport] = self._collect(crew, len(seats), RehearsalReport)

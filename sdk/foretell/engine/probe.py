@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from foretell import rows as rowops
+from foretell.engine.batch_search import BatchSearch, Bounds, Found, OutOfMemory, allowance
 from foretell.engine.batches import TooManyFailures, UserError
 from foretell.engine.messages import trouble
 from foretell.engine.runtime import RUNTIMES, Runtime
 from foretell.engine.tasks import LoadFailed
 from foretell.errors import ForetellError, LoadError, ShapeMismatch
 from foretell.types import JSON, Arrays, Examples, OutputSpec
+
+SEARCH_BYTES = 64 << 20
+"""Input of the largest batch a search tries."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +32,7 @@ class ProbeRequest:
         keep: Input columns to carry over.
         batches: Full batches to time after the first; 0 when nobody wants to know.
         seconds: Stop timing after so many seconds: a slow batch need not be timed twice.
+        bounds: Which other batch sizes may be tried.
     """
 
     start: int
@@ -34,6 +40,7 @@ class ProbeRequest:
     keep: tuple[str, ...]
     batches: int = 2
     seconds: float = 0.2
+    bounds: Bounds = field(default_factory=Bounds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +52,7 @@ class ProbeReport:
         row_bytes: Input bytes of one row.
         read_seconds: Time of reading one batch of rows, each try.
         batch_seconds: Time of one warm batch, each try.
+        search: The batch size that was found to be fastest, where one was searched for.
         load_seconds: Time to load and deploy the model.
         devices: Names of the devices.
         warnings: What people should know, e.g. rows of the dry batch that failed.
@@ -60,6 +68,7 @@ class ProbeReport:
     warnings: tuple[str, ...] = ()
     notes: tuple[tuple[str, str], ...] = ()
     sharding: tuple[Mapping[str, JSON], ...] = ()
+    search: Found | None = None
 
 
 def probe(run: str, request: ProbeRequest) -> ProbeReport | LoadFailed | None:
@@ -100,11 +109,18 @@ class _Probe:
                 tries=[("rename the output in postprocess", "")],
                 slug="keep",
             )
+        row_bytes = _bytes_per_row(examples)
+        seconds = tuple(self._timed(examples, rows))
+        found = self._search(seconds, row_bytes)
+        if found is not None and found.tried:
+            rate = dict(found.tried).get(found.batch_size)
+            seconds = seconds if rate is None else (found.batch_size / rate,)
         return ProbeReport(
             outputs=(*specs, *kept),
-            row_bytes=_bytes_per_row(examples),
+            row_bytes=row_bytes,
             read_seconds=tuple(self.reads),
-            batch_seconds=tuple(self._timed(examples, rows)),
+            batch_seconds=seconds,
+            search=found,
             load_seconds=self.runtime.load_seconds,
             devices=tuple(self.runtime.deployment.devices()),
             warnings=tuple(self.warnings),
@@ -204,6 +220,45 @@ class _Probe:
             alone = self.runtime.group.size == 1  # members of a group must launch equally often
             if alone and time.perf_counter() - begin > self.request.seconds:
                 return
+
+    def _search(self, seconds: tuple[float, ...], row_bytes: int) -> Found | None:
+        """Another batch size, where the model takes any and the job is long enough."""
+        runtime, bounds, rows = self.runtime, self.request.bounds, self.request
+        free = runtime.predictor.supports_auto_batch_size and runtime.deployment.any_batch_size
+        if not (bounds.largest and seconds and free and runtime.group.size == 1):
+            return None
+        row_seconds = min(seconds) / self.size
+        allowed = allowance(rows.stop - rows.start, row_seconds, bounds.slots)
+        if not allowed or runtime.runner.ceiling < self.size:
+            return None
+        most = max(self.size, SEARCH_BYTES // max(1, row_bytes))
+        bounds = dataclasses.replace(bounds, largest=min(bounds.largest, most))
+        try:
+            return BatchSearch(self._measure, bounds, allowed).run(self.size, row_seconds)
+        except UserError:
+            return None  # the rows of the sample fail; the run itself says which
+
+    def _measure(self, size: int, rows: int) -> float:
+        """Seconds for the first rows of the run in batches of ``size``; reading is not counted."""
+        start = self.request.start
+        got = self.runtime.source.read(start, start + rows)
+        mask = np.ones(rows, dtype=bool)
+        for error in got.errors:
+            mask[error.row - start] = False
+        places = np.arange(start, start + rows, dtype=np.int64)
+        clock = time.perf_counter()
+        for first in range(0, rows, size):
+            window = slice(first, first + size)
+            if not mask[window].any():
+                continue
+            piece = rowops.take(got.examples, window)
+            try:
+                self.runtime.runner.run(piece, places[window], mask[window], size)
+            except UserError as error:
+                if self.runtime.deployment.is_out_of_memory(error):
+                    raise OutOfMemory from error
+                raise
+        return time.perf_counter() - clock
 
 
 def _bytes_per_row(examples: Examples) -> int:

@@ -24,6 +24,7 @@ class RehearsalRequest:
         seconds: How long.
         windows: In how many equal stretches of time the pace is measured.
         share, shares: This worker's turn among the workers that rehearse at the same time.
+        batch_size: Rows of a batch, or 0 for that of the worker's job.
     """
 
     start: int
@@ -32,6 +33,7 @@ class RehearsalRequest:
     windows: int = 6
     share: int = 0
     shares: int = 1
+    batch_size: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,7 @@ class _Rehearsal:
     def __init__(self, runtime: Runtime, request: RehearsalRequest) -> None:
         self.runtime = runtime
         self.request = request
-        self.size = runtime.local_batch_size
+        self.size = request.batch_size or runtime.local_batch_size
         self.places = self._places()
         self.next = itertools.count()
         self.finished: list[tuple[float, int]] = []

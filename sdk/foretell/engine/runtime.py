@@ -65,8 +65,11 @@ class Runtime:
             False when nothing is loaded or the job is another one; then start afresh.
         """
         with self._loading:
-            same = self.job.sections == job.sections and self.job.batch_size == job.batch_size
-            if not (self._loaded and same and self.job.plan is None and job.plan is not None):
+            if not self._loaded or self.job.plan is not None or job.plan is None:
+                return False
+            if self.job.sections != job.sections:
+                return False
+            if self.job.batch_size != job.batch_size and not self.deployment.any_batch_size:
                 return False
             self._take_up(job, worker)
             self._load_writer(Plan.from_json(job.plan))
@@ -138,7 +141,10 @@ class Runtime:
 
     def _make_runner(self) -> None:
         planned = self.job.plan is not None
-        ceiling = self.runner.ceiling if planned and hasattr(self, "runner") else None
+        tried: BatchRunner | None = getattr(self, "runner", None) if planned else None
+        ceiling = None
+        if tried is not None and tried.ceiling < tried.batch_size:
+            ceiling = tried.ceiling
         self.runner = BatchRunner(
             self.predictor,
             self.deployment,

@@ -103,13 +103,17 @@ class Forecast:
 class _Notes:
     def __init__(self) -> None:
         self.lines: list[str] = []
+        self.found: list[tuple[str, str]] = []
 
     def head(self, head: Any) -> None:
         """Nothing runs."""
 
     def note(self, level: str, text: str) -> None:
-        """Keep a warning for the forecast."""
-        self.lines.append(text)
+        """Keep it for the forecast."""
+        if level == "INFO":
+            self.found.append(("found", text))
+        else:
+            self.lines.append(text)
 
 
 def plan_job(job: Job, probe: bool = True, live: Mapping[str, Any] | None = None) -> Forecast:
@@ -221,7 +225,7 @@ class _Forecaster:
             devices=self.devices,
             done_chunks=done,
             warnings=tuple(self.notes.lines),
-            notes=self.said,
+            notes=(*self.notes.found, *self.said),
             sharding=self.sharding,
         )
 

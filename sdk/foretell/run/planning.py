@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import cloudpickle
 
 from foretell.engine import parts
+from foretell.engine.batch_search import Bounds
 from foretell.engine.engine import Engine, machine_cpus, machine_memory
 from foretell.engine.messages import WorkerJob
 from foretell.engine.probe import ProbeReport, ProbeRequest
@@ -24,6 +25,7 @@ from foretell.plan import (
     chunks_in_hand,
     failure_budget,
 )
+from foretell.run.batch_size import bounds_of, described, remember, remembered
 from foretell.run.prepare import Prepared
 from foretell.types import JSON, OutputSpec
 
@@ -44,6 +46,8 @@ class Sizing:
         threads_in_worker: Dask task threads of each worker.
         memory_limit: Bytes of one worker, None where it is not ours to know.
         timeout: Hard limit per chunk, None inside the calling process without a setting.
+        batch_size: Rows of a batch: as set, found earlier, or a default that a search may change.
+        bounds: What a search for it may choose.
     """
 
     def __init__(self, prepared: Prepared) -> None:
@@ -67,7 +71,10 @@ class Sizing:
         self.memory_limit = self._memory(schedule.memory_limit)
         timeout = schedule.timeout
         self.timeout = timeout if timeout is not None or self.inside else DEFAULT_TIMEOUT
-        self.batch_size = prepared.batch_size()
+        self.bounds = bounds_of(prepared, self.device_slots)
+        known = remembered(prepared, self.bounds, self.slots, self.threads)
+        self.batch_size = prepared.batch_size() if known is None else known
+        self.bounds = self.bounds if known is None else Bounds()
 
     def _memory(self, setting: int | str) -> int | None:
         if isinstance(setting, int):
@@ -163,7 +170,7 @@ def make_plan(
         check_chunk_rows(
             chunk, sizing.batch_size, parts_of_chunk, prepared.job.origin("schedule.chunk")
         )
-    report = _probed(prepared, sizing, engine, url, request)
+    report = _probed(prepared, sizing, engine, url, request)  # may settle the batch size
     _check_chosen(prepared, report.outputs)
     check_outputs(report.outputs)
     row_bytes = max(report.row_bytes, prepared.source.row_bytes() or 0)
@@ -206,9 +213,14 @@ def _probed(
         prepared.start,
         prepared.stop,
         tuple(prepared.job.writer.keep),
-        batches=2 if prepared.schedule.chunk == "auto" else 0,
+        batches=2 if prepared.schedule.chunk == "auto" or sizing.bounds.largest else 0,
+        bounds=sizing.bounds,
     )
     report = engine.probe(job, ask, prepared.deployer.group_size)
+    if report.search is not None:
+        remember(prepared, report.search, sizing.slots, sizing.threads)
+        sizing.batch_size = report.search.batch_size
+        request.sink.note("INFO", described(report.search))
     for warning in report.warnings:
         request.sink.note("WARN", warning)
     return report

@@ -62,7 +62,7 @@ class Prepared:
         return self.job.schedule
 
     def batch_size(self) -> int:
-        """Rows of a batch: as set, or a default that does not exceed the rows by much."""
+        """Rows of a batch: as set, or a default that fits the rows and a chunk that is set."""
         setting = self.job.predictor.batch_size
         if setting != "auto":
             if setting < 1:
@@ -76,7 +76,9 @@ class Prepared:
             return setting
         fitting = 1 << max(0, self.n_rows - 1).bit_length()
         size = max(1, min(AUTO_BATCH_SIZE, fitting))
-        group = self.deployer.group_size
+        group, chunk = self.deployer.group_size, self.schedule.chunk
+        if isinstance(chunk, int) and chunk % size and group == 1:
+            size = _divisor(chunk, size)
         return -(-size // group) * group
 
     def fingerprint(self) -> dict[str, str]:
@@ -90,6 +92,12 @@ class Prepared:
         found["schedule.chunk"] = str(self.schedule.chunk)
         found |= {f"versions.{name}": text for name, text in versions().items()}
         return found
+
+
+def _divisor(chunk: int, size: int) -> int:
+    """The largest batch not above ``size`` that fits a chunk evenly; ``size`` when that is tiny."""
+    least = min(chunk, size // 4)
+    return next((rows for rows in range(size, least - 1, -1) if chunk % rows == 0), size)
 
 
 def versions() -> dict[str, str]:

@@ -148,3 +148,27 @@ class TestFlaxModule(JaxDeployerContract):
         module = linen.Dense(8)
         params = module.init(jax.random.PRNGKey(0), rows[:1])
         return JaxPredictor(JaxOptions(), model=(module, params))
+
+
+@pytest.mark.skipif(importlib.util.find_spec("flax") is None, reason="needs flax")
+class TestNnxModule(JaxDeployerContract):
+    """A module that carries its parameters itself, with a layer that draws only in training."""
+
+    @pytest.fixture
+    def options(self):
+        return JaxDeployerOptions(n_model_shards=2)
+
+    @pytest.fixture
+    def predictor(self):
+        from flax import nnx
+
+        class Net(nnx.Module):
+            def __init__(self, rngs):
+                self.dense = nnx.Linear(6, 8, rngs=rngs)
+                self.norm = nnx.BatchNorm(8, use_running_average=True, rngs=rngs)
+                self.dropout = nnx.Dropout(0.5, deterministic=True, rngs=rngs)
+
+            def __call__(self, x):
+                return {"y": self.dropout(self.norm(self.dense(x)))}
+
+        return JaxPredictor(JaxOptions(version="1"), model=Net(nnx.Rngs(0)))

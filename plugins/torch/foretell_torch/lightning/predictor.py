@@ -34,6 +34,8 @@ class LightningPredictor(TorchPredictor):
         ConfigError: also for a strategy that spreads one model over devices.
     """
 
+    supports_auto_batch_size = False  # ``batch_idx`` counts batches of the size it was set up with
+
     Options = LightningOptions
     packages: ClassVar[tuple[str, ...]] = ("torch", "lightning")
     options: LightningOptions

@@ -90,6 +90,8 @@ class PredictionWriter(BasePredictionWriter):  # type: ignore[misc]  # Lightning
         self.compression = compression
         self.segment_bytes = segment_bytes
         self._session: Session | None = None
+        if format == "zarr":
+            import zarr  # noqa: F401  # here, and not at the end of the first epoch
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_session": None}

@@ -79,6 +79,7 @@ class LocalDeployment(Deployment):
     """
 
     max_in_flight = 1
+    any_batch_size = True
 
     def __init__(self, predictor: Predictor, model: Any, threads: int) -> None:
         self._predictor = predictor
