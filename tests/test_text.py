@@ -2,7 +2,7 @@ import re
 import unicodedata
 
 import pytest
-from foretell.text import clip, duration, plural, size, visible
+from foretell.text import clip, duration, plural, size, visible, word
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -112,6 +112,14 @@ def test_a_clipped_text_is_one_harmless_line(text, width):
 )
 def test_durations(seconds, text):
     assert duration(seconds) == text
+
+
+def test_a_suggested_command_is_one_command():
+    assert word("runs/tiles-1.zarr") == "runs/tiles-1.zarr"
+    assert word("s3://lab/runs/a.zarr") == "s3://lab/runs/a.zarr"
+    assert word("@last") == "@last"
+    assert word("a b; rm -rf ~") == "'a b; rm -rf ~'"
+    assert word("it's $(x)") == """'it'"'"'s $(x)'"""
 
 
 def test_sizes_and_plurals():

@@ -8,6 +8,7 @@ the reader sees that it is there and the terminal never does.
 from __future__ import annotations
 
 import re
+import shlex
 import unicodedata
 
 # Printable by category, but of no width: they hide text in text. Joiners and fillers, Khmer
@@ -56,6 +57,11 @@ def clip(text: str, width: int) -> str:
     """One safe line of at most ``width`` characters, the cut shown by an ellipsis."""
     line = visible(text)
     return line if len(line) <= width else line[: max(0, width - 1)] + "…"
+
+
+def word(text: object) -> str:
+    """``text`` as one word of a shell command, so that a suggested command does what it says."""
+    return shlex.quote(str(text))
 
 
 def plural(count: int, noun: str, many: str = "") -> str:

@@ -98,6 +98,16 @@ def test_a_secret_on_the_command_line_is_not_recorded(sdk, cache):
     assert "hush" not in result.err
 
 
+def test_a_file_name_that_is_no_utf_8_is_told_so(sdk):
+    result = sdk(
+        "config", "check", "--source", "a\udcff.npy", "--model", "m:f", "--output", "o.zarr"
+    )
+    assert result.code == 2
+    assert result.err == (
+        'error[config]: source.path: not valid UTF-8\n  got   "a\\udcff.npy" (--source)\n'
+    )
+
+
 def test_with_json_an_error_is_a_document_too(sdk):
     result = sdk("status", "nowhere", "--json")
     assert result.code == 5

@@ -71,7 +71,7 @@ def test_figures_have_units():
     assert quantity(380, "s") == "6m 20s"
     assert quantity(18400, "rows/s") == "18,400 rows/s"
     assert quantity(0.5, "rows/s") == "0.5 rows/s"
-    assert quantity(1, "rows") == "1 rows"
+    assert quantity(1, "rows") == "1 row"
     assert quantity(4_190_000, "bytes") == "4.19 MB"
 
 

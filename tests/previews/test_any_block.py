@@ -71,7 +71,7 @@ def harmless(text):
     return not any(unicodedata.category(char) in bad for char in text)
 
 
-@settings(max_examples=1500)
+@settings(max_examples=700)
 @given(
     block=BLOCKS,
     view=st.sampled_from(VIEWS),

@@ -66,6 +66,12 @@ def test_other_views_of_numbers(ask):
     assert isinstance(ask(block, view="numbers"), Numbers)
 
 
+def test_rows_of_one_value_are_a_line_too(ask):
+    found = ask(np.arange(6.0).reshape(6, 1))
+    assert found.line is not None
+    assert (found.line.label, found.line.values.tolist()) == ("row", list(range(6)))
+
+
 def test_a_view_that_does_not_fit_falls_back(ask):
     words = np.array(["a", "b"], dtype=object)
     assert isinstance(ask(words, view="image"), Text)

@@ -1,6 +1,7 @@
 """Maps, timelines and pages, up to a million chunks."""
 
 import re
+import shutil
 import zlib
 from dataclasses import replace
 
@@ -16,9 +17,10 @@ from foretell.report.png import png
 from foretell.report.small import html_of
 from foretell.report.timeline import shares_of, squeeze, timeline_of
 from foretell.report.view import view_of
+from foretell.store.head import HeadWriter, read_head
 from foretell.store.open import open_objects
 from foretell.store.records import WorkerSeen
-from foretell.store.sides import times_of
+from foretell.store.sides import side_of, times_of
 from foretell.store.table import ChunkTable
 from foretell.types import ChunkState
 from hypothesis import given
@@ -47,6 +49,13 @@ def test_every_chunk_is_in_one_cell_and_the_worst_is_seen(states, most):
         assert mark == worst
         assert found.done[cell] == sum(s == ChunkState.DONE for s in inside) / len(inside)
     assert covered == states
+
+
+def test_a_done_chunk_with_quarantined_rows_is_not_green():
+    state = np.full(4, ChunkState.DONE, np.uint8)
+    found = map_of(state, 2, np.array([0, 0, 3, 0]))
+    assert found.marks.tolist() == [Mark.DONE, Mark.QUARANTINED]
+    assert found.done.tolist() == [1.0, 1.0]
 
 
 def test_one_failed_chunk_in_a_million_is_seen():
@@ -157,6 +166,26 @@ def test_a_page_of_a_finished_run_is_green(run):
     assert page.isprintable() or {c for c in page if not c.isprintable()} == {"\n"}
 
 
+def test_what_a_dead_driver_had_in_hand_is_pending(run, tmp_path):
+    store = tmp_path / "lost.zarr"
+    shutil.copytree(run.url, store)
+    objects = open_objects(str(store))
+    known = read_head(objects)
+    assert known is not None
+    last = sorted((store / "_run" / "ledger").iterdir())[-1]
+    assert '"r":"ended"' in last.read_text()
+    last.unlink()
+    gone = replace(known, state="running", pid=2**22 - 1, exit_code=None)
+    HeadWriter(objects).write(replace(gone, last_segment=known.last_segment - 1))
+    view = view_of(objects)
+    view.snapshot.table.state[3] = ChunkState.RUNNING
+    again = view_of(objects, view.snapshot)
+    assert again.chunks.marks[3] == Mark.PENDING
+    assert '<span class="bad">LOST' in page_of(again)
+    side = side_of(objects)
+    assert side.word == "lost"
+
+
 def test_a_million_chunks_stay_small(run):
     view = view_of(run.objects)
     table = table_of(1_000_000, workers=200)
@@ -172,6 +201,7 @@ def test_a_million_chunks_stay_small(run):
     page = page_of(big)
     assert len(page) < 2_000_000
     assert "136 more workers not shown" in page
+    assert "1 cell = up to 250 chunks, the worst of them shown" in page
 
 
 def test_a_notebook_shows_a_table_and_the_map(run):

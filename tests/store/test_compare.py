@@ -11,6 +11,7 @@ from foretell.plugins.manager import load_plugins
 from foretell.store.compare import compare, differing_chunks, flattened, with_values
 from foretell.store.compare_values import difference
 from foretell.store.open import open_objects
+from foretell.store.rings import write_workers
 from foretell.store.sides import covered, side_of
 from hypothesis import given
 from hypothesis import strategies as st
@@ -82,7 +83,7 @@ def test_equal_runs_are_equal(made):
     assert len(found.sampled) == 3
     assert found.sampled == of(made("a"), made("b"), values=3).sampled
     assert by_name(found.totals)["rows_done"] == (60, 60)
-    assert all(m.a is not None and m.a > 0 for m in found.speed)
+    assert all(m.a is not None and m.a > 0 for m in found.speed if m.name != "largest worker")
 
 
 def test_another_model_shows_in_fingerprint_bytes_and_values(made):
@@ -193,6 +194,18 @@ def test_bytes_are_compared_chunk_by_chunk(made):
 def test_times_are_not_counted_twice_or_over_pauses():
     starts = np.array([100.0, 0.0, 1.0, 101.0])
     assert covered(starts, np.array([2.0, 3.0, 1.0, 0.5])) == 5.0
+
+
+def test_the_largest_worker_is_known_by_its_last_sample(made, tmp_path):
+    import shutil
+
+    copy = tmp_path / "copy.zarr"
+    shutil.copytree(made("a"), copy)
+    objects = open_objects(str(copy))
+    write_workers(objects, [{"rss_peak": 5}, {"rss_peak": 7e6}, {"rss_peak": "x"}, {}])
+    assert by_name(of(str(copy), str(copy)).speed)["largest worker"] == (7e6, 7e6)
+    write_workers(objects, [])
+    assert by_name(of(str(copy), str(copy)).speed)["largest worker"] == (None, None)
 
 
 def test_settings_are_compared_by_their_dotted_names():

@@ -82,13 +82,14 @@ def quantity(value: float | None, unit: str) -> str:
         return f"{value:.3g} s" if value < 60 else duration(value)
     if unit == "rows/s":
         return f"{value:,.0f} rows/s" if value >= 10 else f"{value:.2g} rows/s"
-    return f"{value:,.0f} {unit}" if unit in ("rows", "chunks") else f"{value:,.0f}"
+    return plural(round(value), unit[:-1]) if unit in ("rows", "chunks") else f"{value:,.0f}"
 
 
 def ratio(measure: Measure) -> str:
     """``1.25``; empty where it means nothing or is 1."""
     found = measure.ratio
-    return "" if found is None or found == 1 else f"{found:.3g}"
+    text = "" if found is None else f"{found:.3g}"
+    return "" if text == "1" else text
 
 
 def _bytes(found: Digests) -> list[str]:

@@ -44,6 +44,8 @@ def validate(
         table: What was given, merged over all layers.
         given: The same, flat, with origins.
     """
+    if spoilt := _not_unicode(section, given):
+        return None, spoilt
     try:
         return _strict(model, table), []
     except ValidationError as error:
@@ -56,6 +58,25 @@ def validate(
         return None, _problems(section, model, table, error, given)
     except NotPlain as refused:
         return None, [_not_plain(section, refused, given)]
+
+
+def _not_unicode(section: str, given: Layer) -> list[Problem]:
+    """Texts of a section that hold bytes which are no UTF-8, a file's name for instance."""
+    return [
+        Problem(
+            join_key(key), "not valid UTF-8", show_value(join_key(key), item.value), item.origin
+        )
+        for key, item in given.items()
+        if key[0] == section and _spoilt(item.value)
+    ]
+
+
+def _spoilt(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return any(_spoilt(item) for pair in value.items() for item in pair)
+    if isinstance(value, list | tuple):
+        return any(map(_spoilt, value))
+    return isinstance(value, str) and any("\ud800" <= char <= "\udfff" for char in value)
 
 
 class NotPlain(TypeError):

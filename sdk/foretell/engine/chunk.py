@@ -22,6 +22,7 @@ from foretell.engine.messages import (
     trouble,
 )
 from foretell.errors import NotFinite, StoreError
+from foretell.text import word
 from foretell.types import Arrays, Chunk, Examples, Receipt, RowError, Valid
 
 if TYPE_CHECKING:
@@ -144,7 +145,7 @@ def _old_draft(runtime: Runtime, work: ChunkWork, chunk: Chunk) -> Draft:
             raise StoreError(
                 "the stored chunk is damaged, so its good rows cannot be kept",
                 facts=[("chunk", str(work.chunk)), ("object", key)],
-                tries=[(f"sdk verify {runtime.job.url} --requeue", "compute it again whole")],
+                tries=[(f"sdk verify {word(runtime.job.url)} --requeue", "compute it again whole")],
                 slug="chunk-damaged",
             )
     arrays, valid = runtime.writer.read(runtime.plan.chunk(work.chunk))

@@ -12,6 +12,7 @@ from foretell.engine.recorder import Recorder
 from foretell.engine.stopping import Stop
 from foretell.errors import BudgetError, ForetellError, StorageError
 from foretell.plan import Plan
+from foretell.text import word
 from foretell.types import ChunkState, RunState
 
 _FREE = frozenset({"lease-lost", "storage-full"})
@@ -130,7 +131,7 @@ class Settler:
     def _fail(self, reason: str) -> None:
         url = self._recorder.facts.url
         error: ForetellError = BudgetError(
-            reason, tries=[(f"sdk failures {url}", "what failed, grouped by cause")]
+            reason, tries=[(f"sdk failures {word(url)}", "what failed, grouped by cause")]
         )
         self._end(Stop(RunState.FAILED, BudgetError.exit_code, reason, error=error))
 

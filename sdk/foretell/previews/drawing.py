@@ -39,6 +39,7 @@ def _(preview: Numbers, width: int, ascii_only: bool) -> list[str]:
 @_body.register
 def _(preview: Histogram, width: int, ascii_only: bool) -> list[str]:
     counts = np.array(preview.counts, dtype=np.float64)
+    counts[counts == 0] = np.nan
     if preview.labels:
         return _named_bars(preview, width, ascii_only)
     ends = f"[{number(preview.low)} .. {number(preview.high)}]"

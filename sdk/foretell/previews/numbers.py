@@ -38,7 +38,7 @@ def preview(meta: BlockMeta, block: np.ndarray, width: int, height: int) -> Prev
         return Histogram(
             counts=bars.counts, low=bars.low, high=bars.high, title=title, warnings=warnings
         )
-    ordered = line if block.ndim <= 1 else None
+    ordered = line if _scalar_rows(block) else None
     return Numbers(
         facts=facts_of(found), histogram=bars, line=ordered, title=title, warnings=warnings
     )
@@ -50,7 +50,7 @@ def _line(meta: BlockMeta, block: np.ndarray, width: int) -> Line | None:
         return None
     label, values = "row", as_floats(block)
     first = meta.row(0)
-    if values.ndim > 1:
+    if not _scalar_rows(values):
         label = meta.dims[-1] if meta.dims else "value"
         rows = values.reshape(-1, values.shape[-1])
         values = rows[meta.index % len(rows)]
@@ -69,6 +69,11 @@ def _line(meta: BlockMeta, block: np.ndarray, width: int) -> Line | None:
         label=label,
         span=(first, last),
     )
+
+
+def _scalar_rows(block: np.ndarray) -> bool:
+    """Whether every row is one value."""
+    return block.ndim < 2 or block.size == len(block)
 
 
 def thinned(values: np.ndarray, most: int) -> np.ndarray:

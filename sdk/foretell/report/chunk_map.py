@@ -53,19 +53,24 @@ class ChunkMap:
         return cell * self.chunks // len(self.marks) if len(self.marks) else 0
 
 
-def map_of(state: np.ndarray, most: int) -> ChunkMap:
+def map_of(state: np.ndarray, most: int, quarantined: np.ndarray | None = None) -> ChunkMap:
     """The states of all chunks in at most so many cells; each chunk is in exactly one.
 
     Args:
         state: uint8 ``(chunks,)``, :class:`~foretell.types.ChunkState`.
         most: Cells there are.
+        quarantined: Rows without a prediction ``(chunks,)``: done chunks that have some are shown
+            like quarantined ones, so that a map of a partial run is never all green.
     """
     count = min(len(state), most)
     if not count:
         return ChunkMap(np.zeros(0, np.uint8), np.zeros(0), 0)
     edges = np.arange(count, dtype=np.int64) * len(state) // count
     sizes = np.diff(np.append(edges, len(state)))
-    worst = np.maximum.reduceat(_RANK[state], edges)
+    rank = _RANK[state]
+    if quarantined is not None:
+        rank[(state == ChunkState.DONE) & (quarantined > 0)] = Mark.QUARANTINED
+    worst = np.maximum.reduceat(rank, edges)
     done = np.add.reduceat((state == ChunkState.DONE).astype(np.int64), edges)
     marks = np.where(done == sizes, Mark.DONE, np.where(done > 0, Mark.PARTLY, Mark.PENDING))
     marks = np.where(worst >= Mark.RUNNING, worst, marks).astype(np.uint8)

@@ -39,7 +39,7 @@ def verdict(standing: Standing) -> str:
     elif standing.lost or standing.state == RunState.FAILED:
         style = "bad"
     reason = standing.head.reason if standing.head is not None else ""
-    words = "   ".join(text for text in (standing.word, standing.pulse_text, reason) if text)
+    words = " · ".join(text for text in (standing.word, standing.pulse_text, reason) if text)
     return f'<span class="{style}">{safe(words)}</span>'
 
 
@@ -54,9 +54,15 @@ def chunk_map(view: RunView) -> str:
         for name, count in counts.items()
         if count
     )
+    table_ = view.snapshot.table
+    spoilt = int(((table_.state == ChunkState.DONE) & (table_.quarantined > 0)).sum())
+    if spoilt:
+        legend += f'<span><i class="s-quarantined"></i>done, rows quarantined {spoilt:,}</span>'
     if (view.chunks.marks == Mark.PARTLY).any():
         legend += '<span><i class="s-partly"></i>partly done</span>'
-    scale = f"1 cell = up to {plural(view.chunks.per_cell, 'chunk')}, the worst of them shown"
+    scale = "1 cell = 1 chunk"
+    if view.chunks.per_cell > 1:
+        scale = f"1 cell = up to {plural(view.chunks.per_cell, 'chunk')}, the worst of them shown"
     return svg.chunk_map(view.chunks) + tag("div", legend, "legend") + tag("p", scale, "soft")
 
 
@@ -96,10 +102,10 @@ def pace(view: RunView) -> str:
 
 
 def seconds_pair(times: ChunkTimes) -> str:
-    """``3.4 s / 5.1 s``; empty where no chunk is done."""
+    """``3.4 / 5.1 s``; empty where no chunk is done."""
     if times.p50 is None or times.p95 is None:
         return ""
-    return f"{times.p50:.3g} s / {times.p95:.3g} s"
+    return f"{times.p50:.3g} / {times.p95:.3g} s"
 
 
 def failures(view: RunView) -> str:
@@ -107,7 +113,10 @@ def failures(view: RunView) -> str:
     if view.problem:
         return tag("p", safe(f"the failures cannot be read: {view.problem}"), "warn")
     if not view.failures:
-        return tag("p", "nothing failed", "soft")
+        totals = view.standing.totals
+        lost = totals.rows_failed + totals.rows_quarantined
+        told = "the store holds no details of what failed" if lost else "nothing failed"
+        return tag("p", told, "soft")
     shown = view.failures[:MOST_GROUPS]
     text = "".join(_group(group, i < MOST_TRACEBACKS) for i, group in enumerate(shown))
     more = len(view.failures) - len(shown)
@@ -183,7 +192,7 @@ def outputs(view: RunView) -> str:
 
 def _picture(picture: Picture) -> str:
     preview = picture.preview
-    text = tag("h3", safe(preview.title or picture.name))
+    text = tag("h3", safe((preview.title or picture.name).replace("   ", " · ")))
     text += "".join(tag("p", safe(warning), "warn") for warning in preview.warnings)
     if picture.note:
         text += tag("p", safe(picture.note), "soft")

@@ -13,6 +13,8 @@ from foretell.report.timeline import Timeline
 WIDTH = 960
 SHADES = 4
 """Steps of how much of a cell is done."""
+FEW = 1000
+"""Cells up to which each is drawn apart from its neighbours."""
 
 
 def svg(width: float, height: float, label: str, parts: Iterable[str]) -> str:
@@ -48,9 +50,14 @@ def _cells(chosen: np.ndarray, columns: int, side: float) -> Iterator[str]:
     padded[: len(chosen)] = chosen
     gap = min(1.0, side / 8)
     for row, line in enumerate(padded.reshape(-1, columns)):
-        for first, last in runs(line):
+        for first, last in runs(line) if len(chosen) > FEW else singles(line):
             length = (last - first) * side - gap
             yield _box(first * side, row * side, length, side - gap)
+
+
+def singles(line: np.ndarray) -> list[tuple[int, int]]:
+    """Half-open ranges of one, where a bool array is True."""
+    return [(at, at + 1) for at in np.flatnonzero(line).tolist()]
 
 
 def runs(line: np.ndarray) -> list[tuple[int, int]]:

@@ -13,6 +13,7 @@ COLUMNS = 900
 MOST_ROWS = 64
 _LONG = 0.05
 _KEPT = 0.02
+_SHORTEST = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +94,7 @@ def squeeze(start: np.ndarray, seconds: np.ndarray) -> Squeezed:
     gaps = np.maximum(0.0, begin[1:] - reached[:-1])
     busy = float(reached[-1] - begin[0] - gaps.sum())
     kept = max(busy * _KEPT, 1e-3)
-    long = gaps > max(busy * _LONG, kept)
+    long = gaps > max(busy * _LONG, kept, _SHORTEST)
     removed = np.concatenate(([0.0], np.cumsum(np.where(long, gaps - kept, 0.0))))
     moved = np.empty_like(start)
     moved[order] = begin - removed - begin[0]

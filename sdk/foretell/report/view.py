@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from foretell.errors import StoreError
 from foretell.previews.values import Preview
 from foretell.report.chunk_map import ChunkMap, map_of
@@ -16,6 +18,7 @@ from foretell.store.rings import read_workers
 from foretell.store.sides import ChunkTimes, times_of
 from foretell.store.snapshot import Snapshot, open_snapshot
 from foretell.store.standing import Standing, standing_of
+from foretell.types import ChunkState
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,10 +87,11 @@ def view_of(
         snapshot.refresh()
     table, plan = snapshot.table, snapshot.plan
     failures, problem = _failures(objects, snapshot)
+    standing = standing_of(objects)
     return RunView(
-        standing=standing_of(objects),
+        standing=standing,
         snapshot=snapshot,
-        chunks=map_of(table.state, cells),
+        chunks=map_of(_settled(table.state, standing.live), cells, table.quarantined),
         timeline=timeline_of(table),
         pace=pace_of(table, plan.n_rows, plan.chunk_rows),
         times=times_of(table, plan.n_rows, plan.chunk_rows),
@@ -96,6 +100,14 @@ def view_of(
         failures=failures,
         problem=problem,
     )
+
+
+def _settled(state: np.ndarray, live: bool) -> np.ndarray:
+    """The states of chunks; what a driver that is gone had in hand is pending, as in the totals."""
+    if live:
+        return state
+    settled: np.ndarray = np.where(state == ChunkState.RUNNING, ChunkState.PENDING, state)
+    return settled.astype(np.uint8)
 
 
 def _failures(objects: ObjectStore, snapshot: Snapshot) -> tuple[tuple[FailureGroup, ...], str]:

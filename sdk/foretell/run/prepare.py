@@ -18,6 +18,7 @@ from foretell.errors import ConfigError, FingerprintMismatch, PlanError
 from foretell.fingerprint import differences
 from foretell.plan import AUTO_BATCH_SIZE
 from foretell.store.manifest import Manifest
+from foretell.text import word
 
 SECTIONS = ("source", "predictor", "deployer", "writer")
 
@@ -206,7 +207,7 @@ def check_same_job(url: str, manifest: Manifest, now: Mapping[str, str], done: s
     tries = [(f"--output {other}", "keep both")]
     if not manifest.live:
         effect = "finish the stored job as it was, where its files still exist"
-        tries.append((f"sdk resume {url}", effect))
+        tries.append((f"sdk resume {word(url)}", effect))
     raise FingerprintMismatch("this store belongs to another job", facts=facts, tries=tries)
 
 

@@ -15,6 +15,7 @@ from foretell.errors import ConfigError, ForetellError, PartialResult
 from foretell.run.execute import SilentSink, output_of, predict_job
 from foretell.run.handle import Run, open_run
 from foretell.run.outcome import Outcome
+from foretell.text import word
 
 SHORT = {
     "model": "predictor.model",
@@ -170,7 +171,7 @@ def _raise_for(outcome: Outcome, allow_partial: bool) -> None:
             facts=[("store", outcome.url)],
             tries=[
                 ("allow_partial=True", "take what there is"),
-                (f"sdk failures {outcome.url}", "what failed, grouped by cause"),
+                (f"sdk failures {word(outcome.url)}", "what failed, grouped by cause"),
             ],
         )
     raise _error_for(outcome)

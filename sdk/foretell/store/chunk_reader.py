@@ -14,6 +14,7 @@ from foretell.errors import NotYetPredicted, StoreError
 from foretell.store.checked import CheckedObjects
 from foretell.store.objects import Stored
 from foretell.store.snapshot import Snapshot
+from foretell.text import word
 from foretell.types import Arrays, ChunkState, OutputSpec
 
 CACHE_BYTES = 32 * 2**20
@@ -142,7 +143,7 @@ class ChunkReader:
             f"{len(missing):,} of the chunks asked for have no predictions",
             facts=[("run", url), ("output", name), ("chunks", shown + more)],
             tries=[
-                (f"sdk resume {url}", "predicts pending chunks"),
+                (f"sdk resume {word(url)}", "predicts pending chunks"),
                 (f"run[{name!r}].masked()[…]", "what is there, the rest masked"),
             ],
         )

@@ -99,7 +99,7 @@ class Comparison:
         versions: Versions of what computed.
         environment: Hosts and devices. They make no run different.
         totals: Rows, chunks and bytes.
-        speed: Rate, chunk seconds.
+        speed: Rate, chunk seconds, memory.
         failures: Failed attempts by kind. Retried ones count, so they make no run different.
         digests: Stored bytes, chunk by chunk.
         values: Differences of sampled values by output; None when they were not asked for.
@@ -151,7 +151,7 @@ def compare(a: Side, b: Side) -> Comparison:
     config = tuple(settings_that_differ(a.manifest.job, b.manifest.job))
     known = {difference.key for difference in config}
     prints = _differences(a.manifest.fingerprint, b.manifest.fingerprint)
-    content = [d for d in prints if d.key not in known | _PLACES and not _is_version(d.key)]
+    content = [d for d in prints if not (_said(d.key, known) or _is_version(d.key))]
     return Comparison(
         a=a,
         b=b,
@@ -223,6 +223,11 @@ def _differences(a: Mapping[str, Any], b: Mapping[str, Any]) -> Iterator[Differe
             yield Difference(key, one, other)
 
 
+def _said(key: str, settings: set[str]) -> bool:
+    """Whether a part of the fingerprint is a setting that is named already, or a place."""
+    return key in settings | _PLACES or any(name.startswith(f"{key}.") for name in settings)
+
+
 def _is_version(key: str) -> bool:
     return key.startswith("versions.")
 
@@ -251,6 +256,7 @@ def _speed(a: Side, b: Side) -> Iterator[Measure]:
     yield Measure("busy", "s", a.times.busy, b.times.busy)
     yield Measure("chunk p50", "s", a.times.p50, b.times.p50)
     yield Measure("chunk p95", "s", a.times.p95, b.times.p95)
+    yield Measure("largest worker", "bytes", a.peak, b.peak)
     yield Measure("sessions", "sessions", a.sessions, b.sessions)
 
 

@@ -18,6 +18,7 @@ from foretell.store.projection import Projection, withheld
 from foretell.store.records import Record, SessionStarted
 from foretell.store.segments import decode_segment, encode_segment, read_header
 from foretell.store.table import ChunkTable
+from foretell.text import word
 
 FOLD_EVERY_LOCAL = 4_096
 FOLD_EVERY_REMOTE = 512
@@ -199,7 +200,7 @@ class LedgerWriter:
         return Fenced(
             "another driver has taken this run over; this one stops",
             facts=[*facts, ("safe", "everything recorded so far, by either driver")],
-            tries=[(f"sdk status {self._objects.url}", "how the other one is doing")],
+            tries=[(f"sdk status {word(self._objects.url)}", "how the other one is doing")],
         )
 
     def _fold(self) -> str:

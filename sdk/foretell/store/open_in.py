@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import quote
 
@@ -25,20 +26,27 @@ class Opening:
     steps: tuple[str, ...]
 
 
-def expressions(contents: Contents, url: str) -> list[str]:
-    """Python expressions that open a store, the library of its format first."""
+def expressions(contents: Contents, url: str, quoted: Callable[[str], str] = repr) -> list[str]:
+    """Python expressions that open a store, the library of its format first.
+
+    Args:
+        contents: The store.
+        url: Where it is.
+        quoted: Writes a text as a Python literal.
+    """
+    place = quoted(url)
     kind, predicted = contents.kind, contents.predicted
     nested = any("/" in name for name in predicted)
     openers = {
-        "zarr": f"xarray.open_{'datatree' if nested else 'zarr'}({url!r}"
+        "zarr": f"xarray.open_{'datatree' if nested else 'zarr'}({place}"
         + (', engine="zarr")' if nested else ")"),
-        "parquet": f"pyarrow.dataset.dataset({url!r}, exclude_invalid_files=True)",
+        "parquet": f"pyarrow.dataset.dataset({place}, exclude_invalid_files=True)",
         "jsonl": f"pandas.concat(pandas.read_json(p, lines=True) for p in "
-        f"sorted(pathlib.Path({url!r}).glob('part-*.jsonl')))",
+        f"sorted(pathlib.Path({place}).glob({quoted('part-*.jsonl')})))",
     }
-    own = f"foretell.open_run({url!r})[{predicted[0]!r}][:]"
+    own = f"foretell.open_run({place})[{quoted(predicted[0])}][:]"
     if "://" in url:  # what libraries need beside themselves to read there, nobody knows
-        return [f"foretell.open_run({url!r}).to_xarray()", own]
+        return [f"foretell.open_run({place}).to_xarray()", own]
     return [openers[kind], own] if kind in openers else [own]
 
 
@@ -50,15 +58,20 @@ def openings(contents: Contents, url: str, array: ArrayInfo) -> list[Opening]:
         url: Where it is.
         array: The output.
     """
-    first, *_ = expressions(contents, url)
+    first, *_ = expressions(contents, url, _double)
     library = first.partition(".")[0]
     found = [Opening(library, (_python(f"import {_imports(library)}; data = {first}", stay=True),))]
     if library != "foretell":
-        own = f"data = foretell.open_run({url!r})[{array.name!r}]"
+        own = f"data = foretell.open_run({_double(url)})[{_double(array.name)}]"
         found.append(Opening("foretell", (_python(f"import foretell; {own}", stay=True),)))
     if contents.kind == "zarr" and _is_image(array):
         found += _viewers(url, array)
     return found
+
+
+def _double(text: str) -> str:
+    """A Python literal in double quotes: JSON's is one, and a shell's single quotes hold it."""
+    return json.dumps(text)
 
 
 def _imports(library: str) -> str:
@@ -71,7 +84,7 @@ def _is_image(array: ArrayInfo) -> bool:
 
 def _viewers(url: str, array: ArrayInfo) -> list[Opening]:
     place = f"{url.rstrip('/')}/{array.name}"
-    napari = f"import napari, zarr; napari.view_image(zarr.open_array({place!r}, mode='r'))"
+    napari = f'import napari, zarr; napari.view_image(zarr.open_array({_double(place)}, mode="r"))'
     found = [Opening("napari", (_python(f"{napari}; napari.run()"),))]
     if "://" not in url:
         local = f"http://127.0.0.1:{_PORT}/{quote(array.name)}"

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -17,7 +18,8 @@ from foretell.store.manifest import Manifest, read_manifest
 from foretell.store.objects import ObjectStore
 from foretell.store.rings import read_workers
 from foretell.store.snapshot import Snapshot
-from foretell.store.status import driver_alive
+from foretell.store.standing import settled
+from foretell.store.status import Pulse, Watch
 from foretell.store.table import ChunkTable
 from foretell.types import ChunkState, OutputSpec, RunState
 
@@ -53,6 +55,7 @@ class Side:
         workers: Worker processes it had.
         hosts: Where its drivers and workers ran.
         devices: What its workers say they compute on.
+        peak: Bytes that the largest worker of the last session held, None where it is unknown.
         failures: Failed attempts and lost rows by kind.
         problem: Why the figures are not whole; empty when they are.
         snapshot: The run, None where its ledger cannot be read.
@@ -68,6 +71,7 @@ class Side:
     workers: int = 0
     hosts: tuple[str, ...] = ()
     devices: tuple[str, ...] = ()
+    peak: float | None = None
     failures: Mapping[str, int] = field(default_factory=dict)
     problem: str = ""
     snapshot: Snapshot | None = field(default=None, compare=False, repr=False)
@@ -92,19 +96,24 @@ def side_of(objects: ObjectStore) -> Side:
     except (StoreError, KeyError, TypeError, ValueError) as error:
         return _by_head(objects, shown, manifest, error)
     table, plan = snapshot.table, snapshot.plan
+    word = _word(snapshot)
+    samples = read_workers(objects)[1]
+    totals = table.totals(plan.n_rows, plan.chunk_rows)
+    over = word == Pulse.LOST.value or snapshot.state.ended
     hosts = [session.host for session in table.sessions]
     hosts += [worker.host for worker in table.workers]
     return Side(
         shown=shown,
         manifest=manifest,
-        word=_word(snapshot),
-        totals=table.totals(plan.n_rows, plan.chunk_rows),
+        word=word,
+        totals=settled(totals) if over else totals,
         times=times_of(table, plan.n_rows, plan.chunk_rows),
         outputs=plan.outputs,
         sessions=len(table.sessions),
         workers=len(table.workers),
         hosts=tuple(dict.fromkeys(hosts)),
-        devices=_devices(objects),
+        devices=_devices(samples),
+        peak=_peak(samples),
         failures=_failures(objects, snapshot.head),
         snapshot=snapshot,
     )
@@ -132,10 +141,10 @@ def covered(starts: np.ndarray, lengths: np.ndarray) -> float:
 
 
 def _word(snapshot: Snapshot) -> str:
-    state, head = snapshot.state, snapshot.head
-    if head is None or state.ended or state == RunState.PLANNED:
-        return state.value
-    return "lost" if driver_alive(head) is False else state.value
+    judgement = Watch(lambda: snapshot.head).look()
+    if judgement is None or snapshot.state.ended or snapshot.state == RunState.PLANNED:
+        return snapshot.state.value
+    return Pulse.LOST.value if judgement.pulse is Pulse.LOST else snapshot.state.value
 
 
 def _failures(objects: ObjectStore, head: Head | None) -> dict[str, int]:
@@ -150,10 +159,16 @@ def _failures(objects: ObjectStore, head: Head | None) -> dict[str, int]:
     return dict(counted)
 
 
-def _devices(objects: ObjectStore) -> tuple[str, ...]:
+def _peak(samples: Sequence[Any]) -> float | None:
+    peaks = [sample.get("rss_peak") for sample in samples if isinstance(sample, dict)]
+    known = [float(peak) for peak in peaks if isinstance(peak, int | float)]
+    return max(known, default=None)
+
+
+def _devices(samples: Sequence[Any]) -> tuple[str, ...]:
     """Devices of the last sample of every worker; a sample may hold anything."""
     found: list[str] = []
-    for worker in read_workers(objects)[1]:
+    for worker in samples:
         deployment = worker.get("deployment") if isinstance(worker, dict) else None
         devices = deployment.get("devices") if isinstance(deployment, dict) else None
         found += [str(name) for name in devices] if isinstance(devices, list) else []

@@ -11,6 +11,7 @@ from foretell.store.manifest import Manifest, read_manifest
 from foretell.store.objects import ObjectStore
 from foretell.store.snapshot import Snapshot, open_snapshot
 from foretell.store.status import Judgement, Pulse, Watch
+from foretell.text import word
 from foretell.types import RunState
 
 _RESUMABLE = (RunState.INTERRUPTED, RunState.CANCELLED)
@@ -91,7 +92,7 @@ class Standing:
     @property
     def tries(self) -> list[tuple[str, str]]:
         """What may be done next: (command, effect)."""
-        run = self.shown
+        run = word(self.shown)
         if self.lost:
             return [(f"sdk resume {run}", "probably killed; continues")]
         if self.judgement is None:
@@ -121,7 +122,7 @@ def standing_of(objects: ObjectStore) -> Standing:
     judgement = looking.settle(time.sleep)
     head = looking.head
     if head is not None and judgement is not None and judgement.pulse is not Pulse.LOST:
-        totals = _settled(head.totals) if judgement.pulse is Pulse.ENDED else head.totals
+        totals = settled(head.totals) if judgement.pulse is Pulse.ENDED else head.totals
         return Standing(shown, manifest, head, judgement, totals)
     snapshot = open_snapshot(objects)
     if (ended := snapshot.table.ended) is not None:
@@ -138,9 +139,9 @@ def standing_of(objects: ObjectStore) -> Standing:
 
 def _totals_by_ledger(snapshot: Snapshot) -> Totals:
     """Exact counts when no driver keeps the head; what the dead one had in hand is pending."""
-    return _settled(snapshot.table.totals(snapshot.plan.n_rows, snapshot.plan.chunk_rows))
+    return settled(snapshot.table.totals(snapshot.plan.n_rows, snapshot.plan.chunk_rows))
 
 
-def _settled(totals: Totals) -> Totals:
+def settled(totals: Totals) -> Totals:
     """Totals once no driver is at work: what it had in hand and did not finish is pending."""
     return replace(totals, pending=totals.pending + totals.running, running=0)

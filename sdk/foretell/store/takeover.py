@@ -26,6 +26,7 @@ from foretell.store.objects import ObjectStore
 from foretell.store.orphans import end_orphans, is_here, relevant_workers
 from foretell.store.projection import Projection, load, reaches_end
 from foretell.store.records import SessionStarted
+from foretell.text import word
 
 Say = Callable[[str], None]
 
@@ -196,7 +197,7 @@ def _held(objects: ObjectStore, projection: Projection, head: Head | None, why: 
         "another driver holds this run",
         facts=facts,
         tries=[
-            (f"sdk status {objects.url}", "see how it is doing"),
+            (f"sdk status {word(objects.url)}", "see how it is doing"),
             ("--take-over", "stop it and go on here; nothing recorded is lost"),
         ],
     )

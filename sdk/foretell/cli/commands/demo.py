@@ -35,13 +35,14 @@ def command(session: Session, folder: str) -> int:
     A store that an earlier demo left in DIR is replaced.
     """
     from foretell import demo
+    from foretell.text import word
 
     say = session.messages.say
     job = demo.write(Path(folder), delay=DELAY)
     store = job.parent / "digits.zarr"
     _forget(store)
     say(f"the job: {job}")
-    say(f"$ sdk predict {job}      interrupted by a Ctrl-C after {INTERRUPT_AFTER} chunks")
+    say(f"$ sdk predict {word(job)}      interrupted by a Ctrl-C after {INTERRUPT_AFTER} chunks")
     first = _interrupted(job, store)
     if first not in (Exit.COMPLETE, Exit.INTERRUPTED):
         return first
@@ -91,6 +92,7 @@ def _tell(session: Session, job: Path, store: Path, first: int) -> None:
     from foretell import demo
     from foretell.cli.output import emit, out, table
     from foretell.cli.progress.choose import watch_command
+    from foretell.text import word
 
     run: Any = foretell.open_run(str(store))
     accuracy = demo.accuracy(run["label"][:])
@@ -114,8 +116,8 @@ def _tell(session: Session, job: Path, store: Path, first: int) -> None:
         ("store", str(store)),
         ("open it", f'python -c "import xarray; print(xarray.open_zarr({str(store)!r}))"'),
         ("or", f"foretell.open_run({str(store)!r})['label'][:]"),
-        ("look at it", f"sdk show {store}"),
-        ("watch it", f"{watch_command(str(store))}      while sdk predict {job} runs"),
+        ("look at it", f"sdk show {word(store)}"),
+        ("watch it", f"{watch_command(str(store))}      while sdk predict {word(job)} runs"),
     ]
     if find_spec("xarray") is None:
         facts.insert(3, ("", "after pip install xarray"))

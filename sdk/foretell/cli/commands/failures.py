@@ -50,7 +50,7 @@ def command(session: Session, run: str, kind: str | None, tracebacks: bool) -> i
 def _show(groups: Sequence[FailureGroup], url: str, tracebacks: bool) -> None:
     from foretell.cli.output import out, table
     from foretell.cli.progress.words import clock
-    from foretell.text import clip
+    from foretell.text import clip, word
 
     for group in groups:
         example = group.example
@@ -62,7 +62,7 @@ def _show(groups: Sequence[FailureGroup], url: str, tracebacks: bool) -> None:
             *_rows(group),
             ("at", example.frame),
             ("last", f"{clock(group.last)}, attempt {example.attempt}, {_worker(example.worker)}"),
-            ("try", f"sdk retry {url} --kind {example.kind}" if group.standing else ""),
+            ("try", f"sdk retry {word(url)} --kind {word(example.kind)}" if group.standing else ""),
         ]
         for line in table(((label, text) for label, text in facts if text), indent="  "):
             out(line)

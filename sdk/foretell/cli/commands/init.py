@@ -90,7 +90,9 @@ def command(session: Session, folder: str, force: bool) -> int:
         return 0
     for path in written:
         out(path)
-    session.messages.say(f"now run: sdk predict {place / 'job.toml'}")
+    from foretell.text import word
+
+    session.messages.say(f"now run: sdk predict {word(place / 'job.toml')}")
     return 0
 
 

@@ -76,15 +76,17 @@ def _lines(url: str, report: Report, requeued: int) -> list[str]:
 
 
 def _next(url: str, report: Report, requeued: int) -> list[str]:
-    from foretell.text import plural
+    from foretell.text import plural, word
 
     if requeued:
         recorded = f"  {plural(requeued, 'chunk')} recorded as damaged"
-        return [recorded, f"  next   sdk resume {url}      computes them again"]
+        return [recorded, f"  next   sdk resume {word(url)}      computes them again"]
     if report.exit_code == Exit.STORE:
         return ["  the record is broken: do not resume; restore it from a copy"]
     if report.chunks_damaged:
-        return [f"  next   sdk verify {url} --requeue      so that resume computes them again"]
+        return [
+            f"  next   sdk verify {word(url)} --requeue      so that resume computes them again"
+        ]
     return []
 
 

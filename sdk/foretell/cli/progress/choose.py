@@ -9,6 +9,7 @@ from foretell.cli.progress.lines import JsonProgress, QuietProgress
 from foretell.cli.progress.plain import PlainProgress
 from foretell.cli.session import Session
 from foretell.store.head import Head
+from foretell.text import word
 
 
 class Sink(Protocol):
@@ -47,4 +48,4 @@ def watch_command(url: str) -> str:
     from foretell.cli.parts import plugins
 
     names = {entry.name for entry in plugins().commands()}
-    return f"sdk watch {url}" if "watch" in names else f"sdk status {url}"
+    return f"sdk watch {word(url)}" if "watch" in names else f"sdk status {word(url)}"

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from foretell.cli.progress import words
 from foretell.store.head import Head
+from foretell.text import word
 from foretell.types import RunState
 
 MOST_LINES = 200
@@ -121,7 +122,7 @@ class PlainProgress:
                 self._seen_kinds.add(kind)
                 if any(f"{kind}: " in told for told in self._told):
                     continue  # a message has said it, and better
-                self._line(f"new kind of failure: {kind}      sdk failures {self._url}")
+                self._line(f"new kind of failure: {kind}      sdk failures {word(self._url)}")
 
     def _line(self, text: str, reserved: bool = False) -> None:
         if self._lines >= MOST_LINES or not (reserved or self._has_room()):
@@ -137,5 +138,5 @@ class PlainProgress:
     def _warn_when_full(self) -> None:
         if self._lines >= MOST_LINES - RESERVED and "full" not in self._told:
             self._told.add("full")
-            self._write(f"further messages are in the log: sdk logs {self._url}")
+            self._write(f"further messages are in the log: sdk logs {word(self._url)}")
             self._lines += 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from foretell.store.head import Head, Rates
-from foretell.text import duration, plural, size
+from foretell.text import duration, plural, size, word
 
 WAYS_ON = {
     "interrupted": ("sdk resume", "continues"),
@@ -94,7 +94,7 @@ def end_lines(head: Head, url: str) -> list[str]:
     lines += [f"  {text}" for text in (failed(head), nan(head), reason) if text]
     way = WAYS_ON.get(head.state)
     if way is not None:
-        lines.append(f"  {way[0]} {url}      {way[1]}")
+        lines.append(f"  {way[0]} {word(url)}      {way[1]}")
     return lines
 
 
