@@ -10,6 +10,7 @@ run are those of the command in a terminal of its own.
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 import pty
 import resource
@@ -128,6 +129,7 @@ def _store(where, name):
     from foretell.store.open import open_objects
     from moto.server import ThreadedMotoServer
 
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
@@ -245,7 +247,10 @@ class Viewer:
         end = time.perf_counter() + seconds
         while (left := end - time.perf_counter()) > 0:
             if select.select([self.handle], [], [], left)[0]:
-                self.seen += os.read(self.handle, 65536)
+                try:
+                    self.seen += os.read(self.handle, 65536)
+                except OSError:  # nobody is at the other end any more
+                    return False
                 return True
         return False
 

@@ -61,7 +61,7 @@ def test_no_run_is_an_error(tmp_path):
 
 def test_the_web_listens_here_alone(monkeypatch):
     pytest.importorskip("textual_serve", reason="--web needs foretell[web]")
-    served = {}
+    served: dict[str, object] = {}
 
     class Server:
         def __init__(self, command, **options):
@@ -78,7 +78,7 @@ def test_the_web_listens_here_alone(monkeypatch):
     said: list[str] = []
     assert serve(said.append, "runs/a b.zarr", chosen) == 0
     assert served["host"] == "127.0.0.1"
-    assert "'runs/a b.zarr' --screen log --ascii --interval 5.0" in served["command"]
+    assert "'runs/a b.zarr' --screen log --ascii --interval 5.0" in str(served["command"])
     assert said[0] == "http://127.0.0.1:8123"
     assert said[1].startswith("from another machine: ssh -N -L 8123:127.0.0.1:8123 ")
     assert command_line("x", chosen | {"theme": "light"}).count("--theme light") == 1
