@@ -207,8 +207,10 @@ def found_runs() -> list[dict[str, Any]]:
     from foretell.cli.commands.runs import find_runs, row_of
     from foretell.store.recent import recent_runs
 
-    places = dict.fromkeys([*sorted(find_runs(".")), *recent_runs()])
-    return [row for row in map(row_of, places) if row is not None]
+    places: dict[str, str] = {}
+    for place in [*sorted(find_runs(".")), *recent_runs()]:
+        places.setdefault(place if "://" in place else os.path.abspath(place), place)
+    return [row for row in map(row_of, places.values()) if row is not None]
 
 
 def compared(a: str, b: str, values: int | None) -> list[str]:

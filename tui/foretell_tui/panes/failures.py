@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from foretell.store.failures import FailureGroup
+from foretell.text import plural
 
 from foretell_tui import words
 from foretell_tui.desk import Desk, Effect
@@ -288,7 +289,7 @@ def facts(group: FailureGroup, desk: Desk) -> list[tuple[str, str]]:
     if len(group.rows) > 5:
         rows.append(("", f"and {len(group.rows) - 5:,} more: sdk failures {desk.run} --json"))
     return [
-        ("count", f"{group.count:,} attempts in {len(group.chunks):,} chunks"),
+        ("count", f"{plural(group.count, 'attempt')} in {plural(len(group.chunks), 'chunk')}"),
         ("message", example.message),
         ("chunks", words.ranges(group.chunks, desk.look)),
         ("lost", f"{group.row_count:,} {unit} without a prediction" if group.row_count else ""),

@@ -63,7 +63,10 @@ def notice(view: View, width: int, dots: str = "…") -> Line:
     if found is None:
         return []
     text, role = found
-    mark: Span = (" ! ", f"{role} bold")
+    if len(text) > width - 4:
+        # What the next command does goes first.
+        text = text.partition("   (")[0]
+    mark: Span = ("   " if role == "good" else " ! ", f"{role} bold")
     return [mark, (cut(text, max(0, width - 4), dots), role)]
 
 

@@ -285,9 +285,9 @@ def _cells(
 ) -> str:
     parts = [left(dtype, 8, dots), right(filled, 8)]
     spare = width - 18 - 10
-    for cell, cells in ((shape, 12), (stored, 9)):
+    for place, cell, cells in ((1, shape, 12), (2, stored, 9)):
         if spare > cells:
-            parts.insert(1, right(cell, cells, dots))
+            parts.insert(place, right(cell, cells, dots))
             spare -= cells + 1
     room = max(6, width - sum(map(len, parts)) - len(parts))
     return " ".join([left(name, room, dots), *parts])

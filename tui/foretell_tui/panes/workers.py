@@ -264,7 +264,7 @@ class Workers(_Workers):
         view = self.desk.view
         sample = self.samples()[number]
         busy, vram = gpu_cells(sample)
-        first = sample.chunks[0] if sample.chunks else None
+        first = sample.chunks[0] if sample.chunks and view.live else None
         hand = "idle" if view.live else "-"
         took = ""
         if first is not None:
@@ -327,7 +327,7 @@ class WorkerDetail(Pane):
             [("memory ", "dim"), (memory_cell(sample), "warn" if near_limit(sample) else ""),
              ("   peak ", "dim"), (words.memory(sample.rss_peak), "")],
         ]  # fmt: skip
-        for chunk, attempt, phase, took in sample.chunks[:3]:
+        for chunk, attempt, phase, took in sample.chunks[:3] if view.live else ():
             long = "" if took is None else f" for {words.seconds(took)}"
             lines.append([("chunk ", "dim"), (f"{chunk:,} attempt {attempt}: {phase}{long}", "")])
         for uuid, busy, used, total in sample.gpus:
