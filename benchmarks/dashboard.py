@@ -25,7 +25,7 @@ from contextlib import contextmanager
 import numpy as np
 from e_many_chunks import job
 from lab import place
-from lab.foretell_run import predict
+from lab.foretell_run import command
 from lab.main import main
 from lab.report import Check, Line, Report, number
 
@@ -41,7 +41,7 @@ def measure(form, rounds, say):
         _looks(chunks, "local", say),
         _looks(chunks, "s3 stand-in", say),
         _first_paint(chunks, rounds, say),
-        _effect(20_000 if form == "small" else 200_000, rounds, say),
+        _effect(60_000 if form == "small" else 200_000, rounds, say),
     ]
 
 
@@ -234,10 +234,10 @@ class Viewer:
         self.began = time.perf_counter()
         self.handle, inner = pty.openpty()
         fcntl.ioctl(inner, termios.TIOCSWINSZ, struct.pack("HHHH", 36, 120, 0, 0))
-        command = place.python("-m", "foretell", "watch", str(store))
+        words = place.python("-m", "foretell", "watch", str(store))
         env = os.environ | {"TERM": "xterm-256color"}
         self.process = subprocess.Popen(
-            command, stdin=inner, stdout=inner, stderr=inner, env=env, start_new_session=True
+            words, stdin=inner, stdout=inner, stderr=inner, env=env, start_new_session=True
         )
         os.close(inner)
         self.seen = b""
@@ -292,8 +292,7 @@ def _effect(chunks, rounds, say):
     for _ in range(rounds):
         for viewers in found:
             say(f"  {viewers} viewers")
-            output = place.empty("watch-effect")
-            found[viewers].append(_watched(job(chunks, 1), output, viewers, chunks))
+            found[viewers].append(_watched(chunks, viewers))
     for viewers, rates in found.items():
         report.lines.append(Line(f"{viewers} viewers", rates, {}))
     alone = report.lines[0].median
@@ -304,31 +303,34 @@ def _effect(chunks, rounds, say):
     return report
 
 
-def _watched(sections, output, viewers, chunks):
-    import threading
+def _watched(chunks, viewers):
+    """From when every viewer has opened to the end of the run."""
+    from foretell.store.follow import finish_times
+    from foretell.store.open import open_objects
+    from foretell.store.snapshot import open_snapshot
 
-    stop = threading.Event()
-    opened = []
-
-    def watch():
-        while not (output / "_run" / "head.json").exists() and not stop.is_set():
-            time.sleep(0.05)
-        opened.extend(Viewer(output) for _ in range(viewers))
-        while not stop.is_set():
-            for viewer in opened:
-                viewer.read(0.05)
-            if not opened:
-                stop.wait(0.2)
-
-    thread = threading.Thread(target=watch)
-    thread.start()
-    try:
-        return chunks / predict(sections, output).job
-    finally:
-        stop.set()
-        thread.join()
+    output = place.empty("watch-effect")
+    driver = subprocess.Popen(
+        command("predict", job(chunks, 1), output, "--progress", "quiet"),
+        stdout=subprocess.DEVNULL,
+    )
+    while not (output / "_run" / "head.json").exists():
+        assert driver.poll() is None
+        time.sleep(0.05)
+    opened = [Viewer(output) for _ in range(viewers)]
+    for viewer in opened:
+        viewer.wait(b"chunks")
+    began = time.time() + 1.0
+    while driver.poll() is None:
         for viewer in opened:
-            viewer.close()
+            viewer.read(0.02)
+        time.sleep(0.05)
+    for viewer in opened:
+        viewer.close()
+    _, ends = finish_times(open_snapshot(open_objects(str(output))).table)
+    late = ends[ends > began]
+    assert len(late) > chunks / 10, "the run ended before it was watched: take more chunks"
+    return len(late) / (late.max() - began)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from foretell.store.head import Head, HeadWriter, Rates
 from foretell.store.ledger import LedgerWriter
 from foretell.store.local import LocalObjects
 from foretell.store.manifest import new_manifest, read_manifest, write_manifest
+from foretell.store.objects import ObjectStore
 from foretell.store.records import ChunkDone, ChunkFailed, Intent, SessionEnded, WorkerSeen
 from foretell.store.rings import LogWriter, write_workers
 from foretell.store.takeover import claim
@@ -32,7 +33,7 @@ GB = 10**9
 class MadeRun:
     """A run store in a test's hands."""
 
-    objects: LocalObjects
+    objects: ObjectStore
     ledger: LedgerWriter
     failures: FailureLog
     log: LogWriter
@@ -129,10 +130,15 @@ class MadeRun:
 
 
 def make_run(
-    folder: Path, n_chunks: int, *, workers: int = 4, url: str = "runs/tiles-eu-v3.zarr"
+    folder: Path,
+    n_chunks: int,
+    *,
+    workers: int = 4,
+    url: str = "runs/tiles-eu-v3.zarr",
+    objects: ObjectStore | None = None,
 ) -> MadeRun:
     """A new run whose first session has begun; nothing is done."""
-    objects = LocalObjects(str(folder), label="driver", url=url)
+    objects = objects or LocalObjects(str(folder), label="driver", url=url)
     objects.ensure_root()
     plan = plan_json(n_chunks) | {"n_rows": n_chunks * ROWS, "chunk_rows": ROWS}
     job = {
