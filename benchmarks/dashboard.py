@@ -27,6 +27,7 @@ from e_many_chunks import job
 from lab import place
 from lab.foretell_run import command
 from lab.main import main
+from lab.process import environment
 from lab.report import Check, Line, Report, number
 
 LOOKS = 60
@@ -235,7 +236,7 @@ class Viewer:
         self.handle, inner = pty.openpty()
         fcntl.ioctl(inner, termios.TIOCSWINSZ, struct.pack("HHHH", 36, 120, 0, 0))
         words = place.python("-m", "foretell", "watch", str(store))
-        env = os.environ | {"TERM": "xterm-256color"}
+        env = environment(TERM="xterm-256color")
         self.process = subprocess.Popen(
             words, stdin=inner, stdout=inner, stderr=inner, env=env, start_new_session=True
         )
@@ -313,6 +314,7 @@ def _watched(chunks, viewers):
     driver = subprocess.Popen(
         command("predict", job(chunks, 1), output, "--progress", "quiet"),
         stdout=subprocess.DEVNULL,
+        env=environment(),
     )
     while not (output / "_run" / "head.json").exists():
         assert driver.poll() is None

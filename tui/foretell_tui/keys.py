@@ -61,7 +61,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("open", ("enter",), "open what is selected"),
     Action("zoom_in", ("z",), "zoom in"),
     Action("zoom_out", ("Z",), "zoom out"),
-    Action("order", ("m",), "map order: linear, time, worker"),
+    Action("order", ("m",), "map order: linear, grid, time, worker"),
     Action("filter", ("/",), "filter (regex; ! turns it around)"),
     Action("next_hit", ("n",), "next hit, next failure"),
     Action("previous_hit", ("N",), "previous hit"),

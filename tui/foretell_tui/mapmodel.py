@@ -22,9 +22,11 @@ Ints = np.ndarray[Any, np.dtype[Any]]
 ZOOM = 64
 """How much one step of the zoom shows larger, at most."""
 
-_RANKS = np.array(PRIORITY, dtype=np.uint8)
+RANKS = np.array(PRIORITY, dtype=np.uint8)
+"""Rank of each state by code: the highest of a cell is shown."""
+
 _BY_RANK = np.zeros(256, dtype=np.uint8)
-_BY_RANK[_RANKS] = np.arange(len(PRIORITY), dtype=np.uint8)
+_BY_RANK[RANKS] = np.arange(len(PRIORITY), dtype=np.uint8)
 _DONE_RANK = PRIORITY[ChunkState.DONE]
 
 
@@ -103,7 +105,7 @@ class CellMap:
             return
         span = self._span(codes, cells.start, cells.stop)
         starts = cells.starts()
-        worst = np.maximum.reduceat(_RANKS[span], starts)
+        worst = np.maximum.reduceat(RANKS[span], starts)
         done = np.add.reduceat((span == ChunkState.DONE).astype(np.int64), starts)
         sizes = np.diff(np.append(starts, cells.size))
         self.state, self.share = _shown(worst, done, sizes)
@@ -119,7 +121,7 @@ class CellMap:
         for cell in touched.tolist():
             span = self._span(codes, *cells.range(cell))
             done = np.array([np.count_nonzero(span == ChunkState.DONE)])
-            state, share = _shown(np.array([_RANKS[span].max()]), done, np.array([len(span)]))
+            state, share = _shown(np.array([RANKS[span].max()]), done, np.array([len(span)]))
             self.state[cell], self.share[cell] = state[0], share[0]
         return touched
 
@@ -133,6 +135,11 @@ class CellMap:
 
     def _span(self, codes: Ints, start: int, stop: int) -> Ints:
         return codes[start:stop] if self._order is None else codes[self._order[start:stop]]
+
+
+def shown(worst: Ints) -> Ints:
+    """uint8: the states that ranks stand for, see ``PRIORITY``."""
+    return _BY_RANK[worst]
 
 
 def _shown(worst: Ints, done: Ints, sizes: Ints) -> tuple[Ints, Ints]:
@@ -210,7 +217,7 @@ def next_bad(codes: Ints, order: Ints | None, position: int, step: int) -> int |
 
     Goes around at the ends; None where no chunk did.
     """
-    bad = _RANKS[codes] >= PRIORITY[7]
+    bad = RANKS[codes] >= PRIORITY[7]
     places = np.flatnonzero(bad if order is None else bad[order])
     if not len(places):
         return None

@@ -9,13 +9,14 @@ import numpy as np
 
 from foretell_tui import mapmodel, words
 from foretell_tui.desk import Desk, Effect
+from foretell_tui.gridmap import Grid, GridMap
 from foretell_tui.line import Line
 from foretell_tui.look import NAMES, state_role
 from foretell_tui.mapmodel import CellMap, Cells, Zoom
 from foretell_tui.panes import mapdrawing
 from foretell_tui.panes.base import Pane
 
-ORDERS = ("linear", "time", "worker")
+ORDERS = ("linear", "grid", "time", "worker")
 FEW = 40
 """Chunks up to which each has a line of its own."""
 
@@ -48,6 +49,10 @@ class ChunkMap(Pane):
         if not self.path or n == 0:
             return f"Chunk map  {order}"
         zoom, per = self.path[-1], Cells.of(*self._span, self._capacity).per_cell
+        if (grid := self._grid()) is not None:
+            lines, columns = grid.picture
+            deep = f", {grid.layers:,} layers" if grid.layers > 1 else ""
+            return f"Chunk map  grid  {lines:,} x {columns:,} {self.desk.view.unit}{deep}"
         unit = "chunk" if per == 1 else "chunks"
         text = f"Chunk map  {order}  1 cell = {per:,} {unit}  zoom {zoom.level}/{zoom.levels}"
         if zoom.level > 1 and order == "linear":
@@ -92,8 +97,8 @@ class ChunkMap(Pane):
         cells, look = self._cells, self.desk.look
         assert cells is not None
         draw = mapdrawing.half_block_rows if look.halves else mapdrawing.sign_rows
-        rows = draw(cells, width, height, look)
-        return [self._with_cursor(line, row, width) for row, line in enumerate(rows)]
+        rows = draw(cells, self._row, height, look)
+        return [self._with_cursor(line, row, self._row) for row, line in enumerate(rows)]
 
     def _with_cursor(self, line: Line, row: int, width: int) -> Line:
         at = self._cursor_cell()
@@ -124,6 +129,10 @@ class ChunkMap(Pane):
         at = self._cursor_cell()
         if self._cells is None or codes is None or at is None:
             return []
+        if isinstance(self._cells, GridMap):
+            chunk = self.desk.chunk
+            return [("chunk ", "dim"), (f"{chunk:,}", "bold"), ("  ", ""),
+                    (NAMES[codes[chunk]], state_role(int(codes[chunk])))]  # fmt: skip
         start, stop = self._cells.cells.range(at)
         chunk = self._cells.chunk(start)
         if stop - start == 1:
@@ -157,6 +166,9 @@ class ChunkMap(Pane):
         if self._room != (width, height) or not self.path or self.path[0].stop != n:
             self._resize(width, height, n)
         order_name, order = self.desk.view.reading.extra.get("order", ("linear", None))
+        if self._grid() is not None:
+            self._prepare_grid(codes)
+            return
         cells = Cells.of(*self._span, self._capacity)
         known = self._cells
         key = (cells, order_name)
@@ -170,6 +182,32 @@ class ChunkMap(Pane):
             else:
                 known.update(codes, changed)
         self._drawn, self._drawn_at = codes, self.desk.taken
+
+    def _prepare_grid(self, codes: np.ndarray) -> None:
+        grid = self._grid()
+        assert grid is not None
+        width, height = self._room
+        if not isinstance(self._cells, GridMap):
+            lines = height * (2 if self.desk.look.halves else 1)
+            self._cells = GridMap(grid, width, lines, codes)
+        elif self._drawn is not codes:
+            self._cells.refill(codes)
+        self._drawn, self._drawn_at, self._key = codes, self.desk.taken, None
+
+    def _grid(self) -> Grid | None:
+        """The grid the rows of the source are, where that is how the map is ordered."""
+        return self._known_grid() if self.desk.order == "grid" else None
+
+    def _known_grid(self) -> Grid | None:
+        manifest = self.desk.view.reading.manifest
+        if manifest is None:
+            return None
+        plan = manifest.plan
+        shape = (plan.get("attrs") or {}).get("row_grid")
+        if not shape or len(shape) < 2:
+            return None
+        grid = Grid(tuple(shape), plan["chunk_rows"], plan["n_rows"], plan["row_offset"])
+        return grid if grid.fits(200) else None
 
     def _resize(self, width: int, height: int, n: int) -> None:
         self._room = (width, height)
@@ -187,6 +225,8 @@ class ChunkMap(Pane):
     def _cursor_cell(self) -> int | None:
         if self._cells is None or not self.path:
             return None
+        if isinstance(self._cells, GridMap):
+            return self._cells.cell_of(min(self.desk.chunk, self.desk.view.n_chunks - 1))
         position = self._position()
         start, stop = self._span
         return self._cells.cells.cell(position) if start <= position < stop else None
@@ -198,6 +238,9 @@ class ChunkMap(Pane):
             self._select(self.desk.chunk + (1 if cell > 0 else -1))
             return
         cell = max(0, min(self._cells.cells.count - 1, cell))
+        if isinstance(self._cells, GridMap):
+            self._select(self._cells.chunk_at(cell))
+            return
         self._select(self._cells.chunk(self._cells.cells.first(cell)))
 
     def _select(self, chunk: int) -> None:
@@ -213,6 +256,8 @@ class ChunkMap(Pane):
 
     @property
     def _row(self) -> int:
+        if isinstance(self._cells, GridMap):
+            return self._cells.columns
         return max(1, self._room[0])
 
     def do_left(self) -> None:
@@ -243,11 +288,13 @@ class ChunkMap(Pane):
         if not self.path:
             return
         zoom = self.path[-1]
-        if zoom.level >= zoom.levels:
+        if self._grid() is not None:
+            self.desk.say("the grid is shown whole; m changes the order")
+        elif zoom.level >= zoom.levels:
             self.desk.say("every chunk has its cell already")
-            return
-        self.path.append(zoom.into(self._position(), self.desk.view.n_chunks, self._capacity))
-        self._cells = None
+        else:
+            self.path.append(zoom.into(self._position(), self.desk.view.n_chunks, self._capacity))
+            self._cells = None
 
     def do_zoom_out(self) -> None:
         if len(self.path) > 1:
@@ -257,7 +304,9 @@ class ChunkMap(Pane):
             self.desk.say("this is the whole run")
 
     def do_order(self) -> None:
-        self.desk.order = ORDERS[(ORDERS.index(self.desk.order) + 1) % len(ORDERS)]
+        orders = [order for order in ORDERS if order != "grid" or self._known_grid()]
+        at = orders.index(self.desk.order) if self.desk.order in orders else 0
+        self.desk.order = orders[(at + 1) % len(orders)]
         self.path = self.path[:1]
         self._cells = None
         self.desk.say(f"map order: {self.desk.order}")
@@ -287,7 +336,7 @@ class ChunkMap(Pane):
 
     def do_copy(self) -> None:
         at = self._cursor_cell()
-        if self._cells is None or at is None:
+        if self._cells is None or at is None or isinstance(self._cells, GridMap):
             self.desk.copy(str(self.desk.chunk), "chunk")
             return
         start, stop = self._cells.cells.range(at)
@@ -296,7 +345,7 @@ class ChunkMap(Pane):
 
     def show(self, chunk: int) -> None:
         """Bring a chunk into sight."""
-        if self.path and self._cells is not None:
+        if self.path and self._cells is not None and not isinstance(self._cells, GridMap):
             start, stop = self._span
             position = self._cells.position(chunk)
             if not start <= position < stop and len(self.path) > 1:

@@ -25,12 +25,12 @@ _NAMES = (*NAMES, "partly-more", "partly-most")
 
 def sign_rows(cells: CellMap, width: int, height: int, look: Look) -> list[Line]:
     """One sign a cell, one row of cells a line."""
-    signs = [look.signs[code] for code in cells.state.tolist()]
+    signs = [" " if code == NOTHING else look.signs[code] for code in cells.state.tolist()]
     shades = look.shades
     if len(shades) > 1:
         for at in np.flatnonzero(cells.state == PARTLY).tolist():
             signs[at] = shades[min(len(shades) - 1, int(cells.share[at]) * len(shades) // 100)]
-    roles = [state_role(code) for code in cells.state.tolist()]
+    roles = ["" if code == NOTHING else state_role(code) for code in cells.state.tolist()]
     rows = range(min(height, -(-len(signs) // width)))
     return [
         runs(signs[row * width : (row + 1) * width], roles[row * width : (row + 1) * width])
