@@ -27,12 +27,12 @@ def test_a_cell_shows_the_worst_of_the_chunks_in_its_patch(shape, rows, width, h
     picture = drawn.state.reshape(drawn.lines, drawn.columns)
     chunks = np.full(total, -1)
     chunks[offset : offset + n_rows] = np.arange(n_rows) // rows
-    chunks = chunks.reshape(grid.layers, *grid.picture)
+    laid = chunks.reshape(grid.layers, *grid.picture)
     ys = np.arange(drawn.lines + 1) * grid.picture[0] // drawn.lines
     xs = np.arange(drawn.columns + 1) * grid.picture[1] // drawn.columns
     for line in range(drawn.lines):
         for column in range(drawn.columns):
-            patch = chunks[:, ys[line] : ys[line + 1], xs[column] : xs[column + 1]]
+            patch = laid[:, ys[line] : ys[line + 1], xs[column] : xs[column + 1]]
             held = codes[np.unique(patch[patch >= 0])].tolist()
             if not held:
                 assert picture[line, column] == NO_CELL

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import sys
@@ -164,6 +165,10 @@ def _app(session: Session, reader: Reader, look: Look, chosen: dict[str, Any]) -
             ],
         )
     settings = read_settings()
+    if not chosen["control"]:
+        # On a busy machine the run goes first; what --control starts must not inherit this.
+        with contextlib.suppress(OSError):
+            os.nice(10)
     opening = first_view(reader)
     try:
         from foretell_tui.app import WatchApp
