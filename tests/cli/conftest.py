@@ -10,6 +10,7 @@ import pytest
 from foretell.cli.app import run
 from foretell.cli.schemas import document_schema
 from foretell.store.head import Head, Totals
+from hostile import CORPUS, NASTY, plain, strings
 
 
 @dataclass(frozen=True)
@@ -157,3 +158,68 @@ def head(**changes):
         "totals": Totals(**{"chunks": 10, "rows": 1000, **totals}),
     }
     return Head(**{**values, **changes})
+
+
+HOSTILE_MODEL = """\
+import json
+import numpy as np
+CORPUS = json.loads({corpus!r})
+
+def predict(records):
+    for record in records:
+        if record["id"] >= 50:
+            raise ValueError(CORPUS[record["id"] % len(CORPUS)])
+    return {{
+        "text": [record["text"] for record in records],
+        "length": np.array([len(record["text"]) for record in records], dtype="int32"),
+    }}
+"""
+
+
+@pytest.fixture(scope="session")
+def hostile_once(tmp_path_factory):
+    """A run over hostile data, under a hostile name, with hostile settings; made once."""
+    folder = tmp_path_factory.mktemp("hostile") / NASTY
+    folder.mkdir()
+    (folder / "model.py").write_text(HOSTILE_MODEL.format(corpus=json.dumps(CORPUS)))
+    texts = strings()
+    size = len(texts) // 50
+    rows = [" ".join(texts[i * size : (i + 1) * size]) for i in range(50)] + CORPUS
+    lines = [json.dumps({"id": i, "text": text}) + "\n" for i, text in enumerate(rows)]
+    (folder / f"data{NASTY}.jsonl").write_text("".join(lines))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FORETELL_CACHE_DIR", str(folder / "cache"))
+        patch.setenv("FORETELL_DISABLE_PLUGINS", "1")
+        patch.chdir(folder)
+        return folder, _predict_hostile(folder)
+
+
+def _predict_hostile(folder):
+    store = folder / f"run{NASTY}.zarr"
+    sets = {
+        "source.kind": "jsonl",
+        "predictor.batch_size": "5",
+        "predictor.version": plain("".join(CORPUS)),
+        "schedule.workers": "0",
+        "schedule.chunk": "10",
+        "schedule.retries": "0",
+        "schedule.max_failed": "100",
+    }
+    typed = [f"--set={key}={value}" for key, value in sets.items()]
+    files = [
+        "--source",
+        f"data{NASTY}.jsonl",
+        "--model",
+        "model.py:predict",
+        "--output",
+        str(store),
+    ]
+    assert run(["predict", *files, *typed]) == 3
+    return store
+
+
+@pytest.fixture
+def hostile(hostile_once, sdk, monkeypatch):
+    """The path of the run, and ``sdk`` called beside it."""
+    monkeypatch.chdir(hostile_once[0])
+    return str(hostile_once[1])

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from foretell.errors import NotARun, StoreError
 from foretell.plugins.manager import load_plugins
-from foretell.store.compare import compare, differing_chunks, flattened, with_values
+from foretell.store.compare import compare, flattened, with_values
+from foretell.store.compare_bytes import differing_chunks
 from foretell.store.compare_values import difference
 from foretell.store.open import open_objects
 from foretell.store.rings import write_workers

@@ -1,7 +1,7 @@
-"""The chunk map laid out as the source's rows are: a grid, whose last two axes are the picture.
+"""The chunk map laid out as the source's rows are: a grid, its last two axes the picture.
 
-A cell stands for a patch of the grid; it shows the worst of all chunks that hold a row of the patch,
-over all other axes. So one sees where in a volume or on a map something failed.
+A cell stands for a patch of the grid; it shows the worst of all chunks that hold a row of it, over
+all other axes. So one sees where in a volume or on a map something failed.
 """
 
 from __future__ import annotations

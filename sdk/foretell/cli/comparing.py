@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from foretell.cli.output import table
 from foretell.redact import redact_text
-from foretell.store.compare import Comparison, Difference, Digests, Measure
+from foretell.store.compare import Comparison, Difference, Measure
+from foretell.store.compare_bytes import Digests
 from foretell.store.compare_values import ValueDifference
 from foretell.text import clip, duration, plural, size
 

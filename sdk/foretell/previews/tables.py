@@ -50,8 +50,8 @@ def _cells(rows: np.ndarray) -> tuple[list[str], list[list[Any]]]:
     """Names of the columns, and the values of every row."""
     if rows.dtype.names is not None:
         names = list(rows.dtype.names)[:MOST_COLUMNS]
-        return names, [[row[name] for name in names] for row in rows.reshape(len(rows), -1)[:, :1]
-                       .reshape(-1)]  # fmt: skip
+        firsts = rows if rows.ndim == 1 else rows.reshape(len(rows), -1)[:, :1].reshape(-1)
+        return names, [[row[name] for name in names] for row in firsts]
     if rows.dtype == object and rows.ndim == 1 and any(isinstance(r, Mapping) for r in rows):
         keys = [str(key) for row in rows if isinstance(row, Mapping) for key in row]
         names = list(dict.fromkeys(keys))[:MOST_COLUMNS]

@@ -66,7 +66,7 @@ def _sums(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Sums of speed, and of speed times moment, over the moments up to each time."""
     order = np.argsort(moments, kind="stable")
-    sums = [np.concatenate(([0.0], np.cumsum(values[order]))) for values in
-            (speed, speed * moments)]  # fmt: skip
+    weights = (speed, speed * moments)
+    sums = [np.concatenate(([0.0], np.cumsum(values[order]))) for values in weights]
     at = np.searchsorted(moments[order], times, side="right")
     return sums[0][at], sums[1][at]

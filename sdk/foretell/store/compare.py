@@ -10,10 +10,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-
 from foretell.abc.writer import Writer
 from foretell.errors import StoreError
+from foretell.store.compare_bytes import Digests, differing_chunks, digests_of
 from foretell.store.compare_values import (
     SEED,
     ValueDifference,
@@ -24,13 +23,10 @@ from foretell.store.compare_values import (
 from foretell.store.reader import RunReader
 from foretell.store.sides import Side
 from foretell.store.snapshot import Snapshot
-from foretell.types import ChunkState, OutputSpec
 
-SHOWN_CHUNKS = 20
 _PLACES = frozenset({"writer.path"})
 """Settings that say where a run lies, not what it is."""
 _ROWS = ("rows", "rows_done", "rows_quarantined", "rows_failed")
-_BYTES_DECIDE = ("kind", "compression")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,23 +64,6 @@ class Measure:
         if self.a is None or self.b is None or self.a == 0:
             return None
         return self.b / self.a
-
-
-@dataclass(frozen=True, slots=True)
-class Digests:
-    """Stored bytes compared by the ledgers alone; nothing is read.
-
-    Attributes:
-        compared: Chunks that are done in both runs.
-        different: Those whose bytes differ.
-        chunks: The first of their ids.
-        reason: Why bytes cannot be compared; empty where they can.
-    """
-
-    compared: int = 0
-    different: int = 0
-    chunks: tuple[int, ...] = ()
-    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,8 +113,8 @@ class Comparison:
             found.append("the rows that are predicted")
         found += [f"the ledger of {s.shown} cannot be read" for s in (self.a, self.b) if s.problem]
         if self.digests.different:
-            found.append(f"the bytes of {self.digests.different:,} of "
-                         f"{self.digests.compared:,} chunks")  # fmt: skip
+            compared = f"{self.digests.different:,} of {self.digests.compared:,} chunks"
+            found.append(f"the bytes of {compared}")
         if any(not value.same for value in self.values or ()):
             found.append("values")
         return found
@@ -263,58 +242,3 @@ def _speed(a: Side, b: Side) -> Iterator[Measure]:
 def _failures(a: Side, b: Side) -> Iterator[Measure]:
     for kind in sorted({*a.failures, *b.failures}):
         yield Measure(kind, "failures", a.failures.get(kind, 0), b.failures.get(kind, 0))
-
-
-# --- bytes ----------------------------------------------------------------------------------------
-
-
-def digests_of(a: Side, b: Side) -> Digests:
-    """The stored bytes of two runs of one plan, by their ledgers."""
-    reason = _why_not(a, b)
-    if reason or a.table is None or b.table is None:
-        return Digests(reason=reason)
-    different = differing_chunks(a, b)
-    done = int(_both_done(a, b).sum())
-    return Digests(done, len(different), tuple(different[:SHOWN_CHUNKS].tolist()))
-
-
-def differing_chunks(a: Side, b: Side) -> np.ndarray:
-    """int64 ids of the chunks, done in both runs of one plan, whose bytes differ."""
-    if _why_not(a, b) or a.table is None or b.table is None:
-        return np.zeros(0, np.int64)
-    both = _both_done(a, b)
-    differ = (a.table.crcs[both] != b.table.crcs[both]).any(axis=1)
-    differ |= (a.table.sizes[both] != b.table.sizes[both]).any(axis=1)
-    found: np.ndarray = np.flatnonzero(both)[differ]
-    return found
-
-
-def _both_done(a: Side, b: Side) -> np.ndarray:
-    assert a.table is not None
-    assert b.table is not None
-    both: np.ndarray = (a.table.state == ChunkState.DONE) & (b.table.state == ChunkState.DONE)
-    return both
-
-
-def _why_not(a: Side, b: Side) -> str:
-    """Why the bytes of two runs say nothing about each other; empty when they do."""
-    for side in (a, b):
-        if side.table is None:
-            return f"the ledger of {side.shown} cannot be read"
-    one, other = a.manifest.plan, b.manifest.plan
-    if any(one.get(key) != other.get(key) for key in ("n_rows", "row_offset", "chunk_rows")):
-        return "the runs are cut into other chunks"
-    if _described(a.outputs) != _described(b.outputs):
-        return "the runs have other outputs"
-    writers = [(side.manifest.job.get("writer") or {}) for side in (a, b)]
-    if any(writers[0].get(key) != writers[1].get(key) for key in _BYTES_DECIDE):
-        return "the runs are stored in other ways"
-    assert a.table is not None
-    assert b.table is not None
-    if a.table.objects_per_chunk != b.table.objects_per_chunk:
-        return "the runs store other objects"
-    return ""
-
-
-def _described(outputs: tuple[OutputSpec, ...]) -> list[tuple[str, str]]:
-    return [(spec.name, spec.describe()) for spec in outputs]

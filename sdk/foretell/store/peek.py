@@ -154,8 +154,8 @@ class Peek:
         if total * row_bytes <= self.most:
             return self._whole(spec, chunk)
         if not self.writer.supports_spans:
-            return self._nothing(spec, chunk, f"the chunk is {size(total * row_bytes)} and can "
-                                 f"only be read whole")  # fmt: skip
+            whole = f"the chunk is {size(total * row_bytes)} and can only be read whole"
+            return self._nothing(spec, chunk, whole)
         unit = max(1, min(self.writer.span_rows(name), total))
         count = self.most // (unit * row_bytes)
         if not count:
