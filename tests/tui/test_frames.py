@@ -176,3 +176,18 @@ def test_filters_and_sorting_of_chunks(runs):
     assert listed(">3.62s")[0] > 0
     with pytest.raises(BadQuery, match="no filter"):
         parse("nonsense")
+
+
+def test_the_time_cursor_tells_how_far_the_run_was_then(runs):
+    deck, _ = framed(runs["done"].objects, "timeline", 120, 24, Look(ascii=True))
+    timeline = deck.panes["timeline"]
+    timeline.do("end")
+    assert "2,000 of 2,000 chunks done" in "\n".join(map(plain, deck.paint()))
+    counts = deck.desk.view.reading.extra["stream"].done_by.tolist()
+    assert counts == sorted(counts)
+    timeline.do("home")
+    assert f"{counts[0]:,} of 2,000 chunks done" in "\n".join(map(plain, deck.paint()))
+    timeline.do("zoom_in")
+    start, stop, columns = timeline.wanted
+    assert stop - start < 0.5 * (deck.desk.view.reading.extra["stream"].last - start + 1)
+    assert columns == 120 - 4 - 5

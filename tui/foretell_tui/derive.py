@@ -83,7 +83,7 @@ class Stream:
         workers: Number of the worker of each row.
         codes: uint8 ``(rows, columns)``: a state's code, 255 for nothing.
         seconds: float32 ``(rows, columns)``: mean duration of the chunks there, NaN for none.
-        finished: Chunks done by ``stop``.
+        done_by: int64 ``(columns,)``: chunks done at each column's end.
         first, last: The whole time there is something to show for.
     """
 
@@ -92,7 +92,7 @@ class Stream:
     workers: tuple[int, ...]
     codes: np.ndarray
     seconds: np.ndarray
-    finished: int
+    done_by: np.ndarray
     first: float
     last: float
 
@@ -235,11 +235,13 @@ def stream(
     first, last = float(begins.min()), float(ends.max())
     start = first if start is None else start
     stop = max(last, start + 0.001) if stop is None else max(stop, start + 0.001)
-    finished = int(np.count_nonzero(ends <= stop))
+    scale = width / (stop - start)
+    at = np.clip(np.floor((ends - start) * scale), -1, width - 1).astype(np.int64) + 1
+    at[ends > stop] = width + 1
+    done_by = np.cumsum(np.bincount(at, minlength=width + 2))[1 : width + 1]
     workers = np.unique(table.worker[ids])
     inside = (ends >= start) & (begins <= stop)
     ids, begins, ends = ids[inside], begins[inside], ends[inside]
-    scale = width / (stop - start)
     a = np.clip(((begins - start) * scale).astype(np.int64), 0, width - 1)
     b = np.clip(((ends - start) * scale).astype(np.int64), 0, width - 1)
     row = np.searchsorted(workers, table.worker[ids])
@@ -259,7 +261,7 @@ def stream(
         tuple(workers.tolist()),
         shown,
         seconds.astype(np.float32),
-        finished,
+        done_by,
         first,
         last,
     )

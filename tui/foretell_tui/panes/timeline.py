@@ -123,9 +123,12 @@ class Timeline(Pane):
                     ("   arrows move the time cursor", "dim")]  # fmt: skip
         per = (stream.stop - stream.start) / max(1, stream.codes.shape[1])
         moment = stream.start + (self._cursor + 0.5) * per
-        busy = int((stream.codes[:, min(self._cursor, stream.codes.shape[1] - 1)] != 255).sum())
+        column = min(self._cursor, stream.codes.shape[1] - 1)
+        done, total = int(stream.done_by[column]), self.desk.view.n_chunks
+        busy = int((stream.codes[:, column] != 255).sum())
         return [
             ("at ", "dim"), (words.day_clock(moment, self.desk.view.reading.wall), "bold"),
+            (f"   {done:,} of {total:,} chunks done", ""),
             (f"   {busy} of {len(stream.workers)} workers busy", ""),
             (f"   {words.short(max(0.0, moment - stream.first))} after the first chunk", "dim"),
         ]  # fmt: skip
