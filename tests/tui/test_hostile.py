@@ -1,5 +1,7 @@
 """Text from data, exceptions and names is shown and never obeyed, on every screen."""
 
+import random
+
 import pytest
 from foretell_tui import line
 from foretell_tui.keys import SCREEN_NAMES
@@ -33,6 +35,23 @@ def test_a_line_is_safe_and_as_wide_as_it_says(text, width):
     assert line.width_of(line.cut(text, width)) <= width
     assert line.width_of(line.cut_left(text, width)) <= width
     assert all(line.width_of(part) <= max(2, width) for part in line.wrap(text, max(2, width)))
+
+
+def test_ten_thousand_random_texts_are_shown_and_never_obeyed():
+    chooser = random.Random(0)
+    pools = ["".join(sorted(UNSAFE)), "".join(ATTACKS), "abc [/]\\{}%", "漢字あ한👩́"]
+    for _ in range(10_000):
+        text = "".join(
+            chooser.choice(chooser.choice(pools))
+            if chooser.random() < 0.8
+            else chr(chooser.randrange(0x110000))
+            for _ in range(chooser.randrange(1, 24))
+        )
+        out = line.plain(line.fit([(text, "bad")], 30))
+        assert line.width_of(out) == 30, ascii(text)
+        assert not UNSAFE & set(out), ascii(text)
+        assert line.in_ascii(out).isascii()
+        assert line.width_of(line.in_ascii(out)) == 30, ascii(text)
 
 
 @pytest.mark.parametrize("attack", ATTACKS)
