@@ -80,6 +80,7 @@ def test_it_reads_only_what_is_new_and_never_lists(objects, driving, follower):
     news = follower.read_on()
     assert (news.segments, news.whole) == (2, False)
     assert np.concatenate([done.chunks for done in news.done]).tolist() == list(range(100))
+    assert np.unique(np.concatenate(news.touched)).tolist() == list(range(100))
     assert follower.objects.gets == 2
     assert not follower.look()
     assert not follower.read_on()

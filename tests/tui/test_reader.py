@@ -266,3 +266,23 @@ def test_a_day_of_idle_watching_is_cheap(run):
             break
     assert cost.requests == 1
     assert 86_400 / 5.0 * cost.requests <= 20_000
+
+
+def test_stepping_along_the_ledger_equals_reading_it_anew(tmp_path):
+    import random
+
+    run = make_run(tmp_path / "r", 60)
+    run.write_head()
+    reader = reader_of(run.objects)
+    codes = looked(reader).reading.codes
+    chooser = random.Random(3)
+    for _ in range(25):
+        before = codes
+        chunks = sorted(chooser.sample(range(60), 4))
+        chooser.choice([run.done, run.running, lambda ids: run.failed(ids[0])])(chunks)
+        run.write_head()
+        reading = reader.look()
+        codes = reading.codes
+        whole = looked(reader_of(run.objects)).reading.codes
+        assert codes.tolist() == whole.tolist()
+        assert reading.changed.tolist() == np.flatnonzero(codes != before).tolist()

@@ -109,7 +109,8 @@ class WatchApp(App[int]):
             self.register_theme(_theme(name))
         self.theme = f"foretell-{self.palette.theme}"
         self.host.focus()
-        self.poller.start(self._first)
+        # What is known already is on the screen first.
+        self.call_after_refresh(self.poller.start, self._first)
         self.set_interval(TICK, self._tick)
         self.outside.begin()
 

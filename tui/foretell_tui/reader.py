@@ -44,6 +44,8 @@ from foretell_tui.samples import samples_of
 FAILURE_SEGMENTS = 32
 """Failure segments read in one look."""
 
+_NONE = np.zeros(0, dtype=np.int64)
+
 SHARE = 100
 """What costs much is worked out again after this many times the time it took."""
 
@@ -220,18 +222,42 @@ class Reader:
         if not news and known.codes is not None and settled == known.settled:
             known.changed = np.zeros(0, dtype=np.int64)
             return
+        same = settled == known.settled and known.codes is not None and not news.whole
         known.settled = settled
-        codes = shown_codes(follower.table.state, follower.table.quarantined)
-        if settled:
-            # Nobody is at work: what was in hand is still to do.
-            codes[codes == ChunkState.RUNNING] = ChunkState.PENDING
+        codes, known.changed = self._stepped(news) if same else self._anew(settled)
         codes.flags.writeable = False
-        known.changed = None
-        if known.codes is not None and len(known.codes) == len(codes):
-            known.changed = np.flatnonzero(codes != known.codes)
         known.codes = codes
         self._keep_curve(news)
         self._keep_rates(news)
+
+    def _stepped(self, news: News) -> tuple[np.ndarray, np.ndarray]:
+        """The shown states where only some chunks may have changed, and those that did."""
+        follower, known = self.follower, self._known
+        assert follower is not None
+        assert known.codes is not None
+        codes = known.codes.copy()
+        ids = np.unique(np.concatenate(news.touched)) if news.touched else _NONE
+        new = self._codes_of(ids, known.settled)
+        changed = ids[new != codes[ids]]
+        codes[ids] = new
+        return codes, changed
+
+    def _anew(self, settled: bool) -> tuple[np.ndarray, np.ndarray | None]:
+        """The shown states of all chunks, and which are not as they were; None for any."""
+        known = self._known
+        codes = self._codes_of(slice(None), settled)
+        if known.codes is None or len(known.codes) != len(codes):
+            return codes, None
+        return codes, np.flatnonzero(codes != known.codes)
+
+    def _codes_of(self, ids: Any, settled: bool) -> np.ndarray:
+        assert self.follower is not None
+        table = self.follower.table
+        codes = shown_codes(table.state[ids], table.quarantined[ids])
+        if settled:
+            # Nobody is at work: what was in hand is still to do.
+            codes[codes == ChunkState.RUNNING] = ChunkState.PENDING
+        return codes
 
     def _keep_curve(self, news: News) -> None:
         follower, known = self.follower, self._known

@@ -12,13 +12,21 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from foretell.plan import Plan
-from foretell.store.codec import DoneColumns
+from foretell.store.codec import DoneColumns, Entry
 from foretell.store.fold import DamagedFold, read_fold
 from foretell.store.head import Head, parse_head
 from foretell.store.layout import HEAD, parse_fold_name, segment_key
 from foretell.store.manifest import Manifest
 from foretell.store.objects import ObjectStore, Version
 from foretell.store.projection import bytes_of
+from foretell.store.records import (
+    ChunkDamaged,
+    ChunkDone,
+    ChunkFailed,
+    ChunkRestored,
+    Intent,
+    SessionStarted,
+)
 from foretell.store.segments import START, decode_segment
 from foretell.store.table import ChunkTable, OutlineTable
 from foretell.types import ChunkState
@@ -35,11 +43,13 @@ class News:
         segments: How many segments were read.
         whole: Whether the table was read anew from a fold: everything may have changed.
         done: Completions, in the order of the ledger.
+        touched: Ids of chunks that records were about; all of them where ``whole``.
     """
 
     segments: int = 0
     whole: bool = False
     done: list[DoneColumns] = field(default_factory=list)
+    touched: list[np.ndarray] = field(default_factory=list)
 
     def __bool__(self) -> bool:
         return self.whole or self.segments > 0
@@ -164,10 +174,24 @@ class Follower:
         number = self.last_segment + 1
         segment = decode_segment(data, number, self.table.n_chunks, self._last_hash)
         for entry in segment.entries:
+            if isinstance(entry, SessionStarted):
+                news.touched.append(self.table.in_flight())
             self.table.apply(entry)
+            news.touched += _ids_of(entry)
         news.done += [entry for entry in segment.entries if isinstance(entry, DoneColumns)]
         self.last_segment, self._last_hash = number, segment.hash
         news.segments += 1
+
+
+def _ids_of(entry: Entry) -> list[np.ndarray]:
+    """The chunks a record is about."""
+    if isinstance(entry, DoneColumns):
+        return [entry.chunks]
+    if isinstance(entry, ChunkFailed | ChunkDone):
+        return [np.array([entry.chunk], dtype=np.int64)]
+    if isinstance(entry, Intent | ChunkRestored | ChunkDamaged):
+        return [np.array(entry.chunks, dtype=np.int64)]
+    return []
 
 
 def finish_times(table: ChunkTable) -> tuple[np.ndarray, np.ndarray]:
