@@ -65,6 +65,7 @@ class Driver:
             "slots": 1, "threads": 1, "group_size": 1, "seed": 0, "outputs": [], "keep": [],
         }  # fmt: skip
         self.objects, self.chunks, self.next = objects, chunks, done
+        self.started = time.time() - 3600
         objects.ensure_root()
         write_manifest(
             objects,
@@ -78,7 +79,7 @@ class Driver:
         table.attempt[:done] = 1
         table.worker[:done] = ids % 16
         table.milliseconds[:done] = 3000 + ids % 700
-        table.started[:done] = time.time() - 3600 + ids * (3500 / done)
+        table.started[:done] = self.started + ids * (3500 / done)
         self.ledger.fold(force=True)
         self.heads, self.log = HeadWriter(objects), LogWriter(objects)
         self.beat()
@@ -111,7 +112,7 @@ class Driver:
         now = time.time()
         self.heads.write(
             Head(
-                "running", 0, 1.0, now, 1, host_name() + "-other", boot_id(), 1, 1.0, now - 3600,
+                "running", 0, 1.0, now, 1, host_name() + "-other", boot_id(), 1, 1.0, self.started,
                 self.ledger.table.totals(self.chunks * ROWS, ROWS),
                 rates=Rates(2000.0, 2000.0, 3.3, 3.6, 900.0, 1000.0, 10e6),
                 last_segment=self.ledger.last_segment, fold=self.ledger.newest_fold,
