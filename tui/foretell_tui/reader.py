@@ -227,8 +227,8 @@ class Reader:
         codes, known.changed = self._stepped(news) if same else self._anew(settled)
         codes.flags.writeable = False
         known.codes = codes
-        self._keep_curve(news)
-        self._keep_rates(news)
+        known.keep_curve(follower, news)
+        known.keep_rates(follower, news)
 
     def _stepped(self, news: News) -> tuple[np.ndarray, np.ndarray]:
         """The shown states where only some chunks may have changed, and those that did."""
@@ -258,29 +258,6 @@ class Reader:
             # Nobody is at work: what was in hand is still to do.
             codes[codes == ChunkState.RUNNING] = ChunkState.PENDING
         return codes
-
-    def _keep_curve(self, news: News) -> None:
-        follower, known = self.follower, self._known
-        assert follower is not None
-        head = follower.head
-        since = head.session_started if head is not None else 0.0
-        if known.curve is None or news.whole or known.curve[0] != since:
-            known.curve = (since, derive.curve_of(follower.table, follower.plan, since))
-            return
-        curve = known.curve[1]
-        for done in news.done:
-            ends = (done.started + done.milliseconds) / 1000.0
-            curve = derive.add_to_curve(curve, follower.plan, done.chunks, ends, since)
-        known.curve = (since, curve)
-
-    def _keep_rates(self, news: News) -> None:
-        follower, known = self.follower, self._known
-        assert follower is not None
-        if known.recent is None or news.whole:
-            known.recent = derive.recent_of(follower.table)
-        else:
-            known.recent = derive.add_recent(known.recent, news.done)
-        known.rates = derive.worker_rates(known.recent)
 
     def _besides(self, head: Head, first: bool) -> None:
         """Workers and log in turn, failures when there are new ones."""
