@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 STAMPED := pyproject.toml constraints.txt
-CODE := sdk plugins tests examples benchmarks docs
+CODE := sdk plugins tui tests examples benchmarks docs
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test check docs bench chaos format clean
@@ -37,7 +37,7 @@ test: $(VENV)/.dev ## Run the test suite
 check: $(VENV)/.dev ## Lint, types, layers
 	$(BIN)/ruff check $(CODE)
 	$(BIN)/ruff format --check $(CODE)
-	$(BIN)/mypy sdk plugins tests
+	$(BIN)/mypy sdk plugins tui tests
 	$(BIN)/lint-imports
 
 docs: $(VENV)/.dev ## Build the documentation, warnings are errors

@@ -30,6 +30,7 @@ ALL = (
     "torch_module",
     "lightning_writer",
     "accelerator",
+    "dashboard",
 )
 PACKAGES = (
     "foretell", "numpy", "zarr", "dask", "distributed", "torch", "transformers", "daft",

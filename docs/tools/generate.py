@@ -19,6 +19,7 @@ import api_reference
 import cli_reference
 import errors_reference
 import settings_reference
+import watch_reference
 
 DOCS = Path(__file__).resolve().parents[1]
 PART = re.compile(r"<!-- generated: (?P<what>[^\n]+?) -->\n.*?<!-- end -->", re.DOTALL)
@@ -39,6 +40,10 @@ MAKERS: dict[str, Callable[..., str]] = {
     "kinds": settings_reference.kinds,
     "plugin-kinds": settings_reference.plugin_kinds,
     "settings": settings_reference.settings,
+    "watch-keys": watch_reference.keys,
+    "watch-options": watch_reference.options,
+    "watch-signs": watch_reference.signs,
+    "watch-states": watch_reference.states,
 }
 
 

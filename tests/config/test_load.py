@@ -62,6 +62,13 @@ def test_precedence_from_highest_to_lowest(folder):
     assert job.flat()["schedule.workers"] == (4, "--set")
 
 
+def test_settings_of_the_dashboard_are_none_of_a_job(folder):
+    project = '[tool.foretell.tui.keys]\nquit = "ctrl+q"\n[tool.foretell.schedule]\nretries = 5\n'
+    folder.write("pyproject.toml", project)
+    folder.write("job.toml", JOB)
+    assert folder.load("job.toml").flat()["schedule.retries"] == (5, "pyproject.toml:4")
+
+
 LEVELS = ("sets", "env", "file", "project")
 
 

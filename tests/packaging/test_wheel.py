@@ -26,7 +26,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_wheel_holds_the_package_and_nothing_else(wheel):
     names = zipfile.ZipFile(wheel).namelist()
     tops = {name.split("/")[0] for name in names if ".dist-info" not in name}
-    plugins = {f"foretell_{name}" for name in ("accelerator", "experts", "jax", "torch")}
+    plugins = {f"foretell_{name}" for name in ("accelerator", "experts", "jax", "torch", "tui")}
     assert tops == {"foretell", *plugins}
     for needed in ("py.typed", "demo/digits.npz", "demo/weights.npz", "demo/model.py"):
         assert f"foretell/{needed}" in names

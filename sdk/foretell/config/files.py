@@ -38,7 +38,8 @@ def read_pyproject(start: Path, cwd: Path) -> Layer:
         path = folder / "pyproject.toml"
         if path.is_file():
             shown = shorten(path, cwd)
-            table = _parse(path, shown).get("tool", {}).get("foretell", {})
+            table = dict(_parse(path, shown).get("tool", {}).get("foretell", {}))
+            table.pop("tui", None)  # of the dashboard: no setting of a job
             return _layer(table, shown, ("tool", "foretell"), path, folder)
     return {}
 

@@ -168,7 +168,11 @@ class Limits:
             "rss_limit": self.memory_limit,
             "cpu_seconds": cpu,
             "cpu": share,
-            "chunks": [[s.chunk, s.attempt, s.phase.name.lower()] for s in stamps if s.chunk >= 0],
+            "chunks": [
+                [s.chunk, s.attempt, s.phase.name.lower(), round(s.elapsed(), 1)]
+                for s in stamps
+                if s.chunk >= 0
+            ],
             "deployment": self._deployments.get(address, {}),
         }
 

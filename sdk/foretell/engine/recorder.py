@@ -296,6 +296,7 @@ class Recorder:
         exit_code: int | None = None,
     ) -> Head:
         """Write the head: how the run stands now."""
+        self.log_writer.flush()
         facts, totals = self.facts, self.totals()
         left = totals.rows - totals.rows_done - totals.rows_quarantined - totals.rows_failed
         head = Head(
@@ -317,6 +318,7 @@ class Recorder:
             fold=self.ledger.newest_fold,
             last_failure=self.failures.last_segment,
             last_log=self.log_writer.last_segment,
+            log_bytes=self.log_writer.open_bytes,
             failure_kinds=dict(self._kinds.most_common(10)),
             unit=facts.unit,
             workers=workers,
@@ -326,7 +328,6 @@ class Recorder:
             exit_code=exit_code,
             extra=dict(self.extra),
         )
-        self.log_writer.flush()
         head = self._heads.write(head)
         self._sink.head(head)
         return head

@@ -19,7 +19,7 @@ from foretell.store.codec import Entry, decode, encode
 from foretell.store.layout import FOLD, fold_key, fold_marker, fold_name, parse_fold_name
 from foretell.store.objects import ObjectStore
 from foretell.store.sealed import Broken, seal, unseal
-from foretell.store.table import COLUMNS, OBJECT_COLUMNS, ChunkTable
+from foretell.store.table import COLUMNS, OBJECT_COLUMNS, ChunkTable, OutlineTable
 
 FORMAT = "foretell-fold"
 VERSION = 1
@@ -81,8 +81,14 @@ def write_fold(objects: ObjectStore, fold: Fold) -> None:
     objects.create(fold_marker(fold.name), seal(head, encode(_history(table))))
 
 
-def read_fold(objects: ObjectStore, name: str, n_chunks: int) -> Fold:
+def read_fold(objects: ObjectStore, name: str, n_chunks: int, *, outline: bool = False) -> Fold:
     """The fold ``name``.
+
+    Args:
+        objects: The run store.
+        name: Of the generation.
+        n_chunks: Chunks of the plan.
+        outline: Leave out sizes and checksums of the stored objects: most of its bytes.
 
     Raises:
         FileNotFoundError: it has no marker.
@@ -90,7 +96,7 @@ def read_fold(objects: ObjectStore, name: str, n_chunks: int) -> Fold:
     """
     data = objects.get(fold_marker(name))
     try:
-        return _read_fold(objects, name, n_chunks, data)
+        return _read_fold(objects, name, n_chunks, data, outline)
     except FileNotFoundError as error:
         raise DamagedFold(f"fold {name}: {error} is missing") from error
     except (ValueError, KeyError, TypeError, OverflowError) as error:
@@ -137,13 +143,13 @@ def new_name(epoch: int, sequence: int) -> str:
     return fold_name(epoch, sequence)
 
 
-def _read_fold(objects: ObjectStore, name: str, n_chunks: int, data: bytes) -> Fold:
+def _read_fold(objects: ObjectStore, name: str, n_chunks: int, data: bytes, outline: bool) -> Fold:
     head, body = unseal(data)
     if head["format"] != FORMAT or head["version"] != VERSION:
         raise Broken("made by another version")
     if head["chunks"] != n_chunks or not 0 <= head["objects"] < 2**20:
         raise Broken(f"made for {head['chunks']} chunks, the plan has {n_chunks}")
-    table = ChunkTable(n_chunks, head["objects"])
+    table = OutlineTable(n_chunks) if outline else ChunkTable(n_chunks, head["objects"])
     for entry in decode(body, n_chunks):
         table.apply(entry)
 

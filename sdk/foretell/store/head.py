@@ -87,6 +87,7 @@ class Head:
         fold: Name of the newest complete fold, ``""`` for none.
         last_failure: Newest failure segment.
         last_log: Newest log segment.
+        log_bytes: Its size so far, 0 once it is full: a viewer reads what was added and no more.
         failure_kinds: Failures by kind, the ten most frequent.
         unit: What a row is called.
         workers: Worker processes alive.
@@ -114,6 +115,7 @@ class Head:
     fold: str = ""
     last_failure: int = 0
     last_log: int = 0
+    log_bytes: int = 0
     failure_kinds: Mapping[str, int] = field(default_factory=dict)
     unit: str = "rows"
     workers: int = 0

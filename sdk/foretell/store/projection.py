@@ -74,7 +74,7 @@ class Projection:
             FileNotFoundError: a segment up to ``until`` is missing.
         """
         before = self.last_segment
-        for data in _bytes_of(objects, range(before + 1, until + 1)):
+        for data in bytes_of(objects, range(before + 1, until + 1)):
             self.take(data)
         with suppress(FileNotFoundError):
             while True:
@@ -168,7 +168,12 @@ def _missing(number: int, projection: Projection) -> DamagedLedger:
     return damaged(number, why)
 
 
-def _bytes_of(objects: ObjectStore, numbers: range) -> Iterator[bytes]:
+def bytes_of(objects: ObjectStore, numbers: range) -> Iterator[bytes]:
+    """Segments by number, side by side where round trips are slow.
+
+    Raises:
+        FileNotFoundError: one of them is missing.
+    """
     keys = (segment_key(number) for number in numbers)
     if not objects.remote or len(numbers) < 2:
         yield from map(objects.get, keys)

@@ -42,12 +42,18 @@ class RingWriter:
         self._lines: list[bytes] = []
         self._size = 0
         self._flushed = 0
+        self._stored = 0
         self._open = False
 
     @property
     def last_segment(self) -> int:
         """Number of the newest segment, 0 for none."""
         return self._numbers[-1] if self._numbers else 0
+
+    @property
+    def open_bytes(self) -> int:
+        """Bytes stored in the newest segment, 0 when it is full."""
+        return self._stored if self._open else 0
 
     def add_line(self, value: Mapping[str, Any]) -> None:
         """Add one line; stored at the next flush."""
@@ -68,7 +74,7 @@ class RingWriter:
             self._objects.put(numbered_key(self._folder, self.last_segment), data, leased=False)
         else:
             self._begin(data)
-        self._flushed = len(self._lines)
+        self._flushed, self._stored = len(self._lines), len(data)
         if self._size >= SEGMENT_BYTES:
             self._lines, self._size, self._flushed, self._open = [], 0, 0, False
             self._drop_old()
