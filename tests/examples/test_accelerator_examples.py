@@ -11,8 +11,9 @@ import foretell
 import numpy as np
 import pytest
 
-for needed in ("torch", "transformers", "openvino"):
-    pytest.importorskip(needed)
+needed = ("torch", "transformers", "openvino")
+missing = [name for name in needed if importlib.util.find_spec(name) is None]
+pytestmark = pytest.mark.skipif(bool(missing), reason=f"needs {', '.join(missing)}")
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 

@@ -1,10 +1,20 @@
-"""Plugins made up for a test: modules and distributions on ``sys.path`` while it lasts."""
+"""Plugins made up for a test, and the devices that tests of JAX share."""
 
 import importlib
 import sys
 from pathlib import Path
 
 import pytest
+
+DEVICES = 8
+
+
+@pytest.fixture(scope="session")
+def eight_devices():
+    """Eight simulated devices, chosen before JAX looks for any: a process has to decide once."""
+    jax = pytest.importorskip("jax")
+    jax.config.update("jax_num_cpu_devices", DEVICES)
+    assert jax.device_count() == DEVICES
 
 
 class Site:

@@ -105,8 +105,8 @@ def test_greedy_text_is_the_eager_models(tmp_path_factory, target, lengths, size
 
 
 @pytest.mark.parametrize("lengths", [(8, 16)])
+@pytest.mark.usefixtures("eight_devices")
 def test_a_jax_decoder_is_the_same_exported(tmp_path_factory, lengths):
-    pytest.importorskip("jax")
     artifact = made(tmp_path_factory, jax_decoder, "jax-export", lengths, (4,), False)
     check(artifact, "jax", prompts(lengths[-1], lengths[-1]))
     artifact.close()
@@ -136,8 +136,8 @@ def test_greedy_text_at_full_lengths(tmp_path_factory, target, cache):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("eight_devices")
 def test_a_jax_decoder_at_full_lengths(tmp_path_factory):
-    pytest.importorskip("jax")
     artifact = made(tmp_path_factory, jax_decoder, "jax-export", (64, 128), (1, 8), False)
     check(artifact, "jax", prompts(128, 128), most=12)
 

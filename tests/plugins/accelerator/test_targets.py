@@ -53,6 +53,7 @@ class TestOnnxRuntime(TorchContract):
     target_class = OnnxRuntimeTarget
 
 
+@pytest.mark.usefixtures("eight_devices")
 class TestJaxExport(AcceleratorTargetContract):
     target_class = JaxExportTarget
     source: ClassVar[tuple[str, ...]] = ("decoders", "torch", "transformers")
@@ -60,7 +61,6 @@ class TestJaxExport(AcceleratorTargetContract):
     @pytest.fixture(scope="class")
     @classmethod
     def model(cls):
-        pytest.importorskip("jax")
         return jax_decoder
 
     @pytest.fixture(scope="class")
@@ -97,8 +97,8 @@ class TestSambaFlow(TorchContract):
             load(compiled.path)
 
 
+@pytest.mark.usefixtures("eight_devices")
 def test_a_torch_model_for_jax_names_the_targets_that_fit(tmp_path):
-    pytest.importorskip("jax")
     with pytest.raises(CompileError) as caught:
         compile(Small().eval(), small_inputs(), tmp_path, target="jax-export")
     text = str(caught.value)

@@ -1,14 +1,10 @@
-"""Eight simulated devices for the tests of this folder, chosen before JAX looks for any."""
+"""Eight simulated devices for the tests of this folder."""
 
 from __future__ import annotations
 
 import pytest
 
-DEVICES = 8
-
 
 @pytest.fixture(autouse=True, scope="session")
-def eight_devices():
-    jax = pytest.importorskip("jax")
-    jax.config.update("jax_num_cpu_devices", DEVICES)
-    assert jax.device_count() == DEVICES
+def _on_eight_devices(eight_devices):
+    """JAX as every test of this folder finds it."""
