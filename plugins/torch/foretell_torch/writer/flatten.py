@@ -74,7 +74,7 @@ def plain(prediction: Any, n_rows: int | None, dtypes: Mapping[str, np.dtype]) -
 
 def _collect(tensor: Any, tree: Any, name: str, found: Arrays) -> bool:
     if type(tree) is tensor:
-        found[name or "output"] = tree.detach().numpy()
+        found[name or "output"] = tree.numpy()
         return True
     if type(tree) is not dict:
         return False

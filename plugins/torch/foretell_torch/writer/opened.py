@@ -23,6 +23,8 @@ class Block:
             for name, values in arrays.items()
         }
         self._like = {name: (v.dtype, v.shape[1:]) for name, v in arrays.items()}
+        self.row_bytes = sum(v[:1].nbytes for v in self._arrays.values())
+        self.objects = any(v.dtype.hasobject for v in self._arrays.values())
 
     def like(self, arrays: Arrays) -> bool:
         """Whether outputs have this block's names, shapes and dtypes."""
@@ -30,7 +32,8 @@ class Block:
 
     def take(self, rows: np.ndarray, arrays: Arrays) -> bool:
         """Copy a batch that :meth:`like` holds for; False when there is no room for it."""
-        start, stop = self._n, self._n + len(rows)
+        start = self._n
+        stop = start + len(rows)
         if stop > self._capacity:
             return False
         self._rows[start:stop] = rows
@@ -66,9 +69,15 @@ class Opened:
         self._blocks: list[Block] = []
         self._listed: list[np.ndarray] = []
 
-    def fits(self, arrays: Arrays) -> bool:
-        """Whether a batch is known to be like the one before it; text always needs a look."""
-        return bool(self._blocks) and self._blocks[-1].like(arrays) and not _has_objects(arrays)
+    def take(self, rows: np.ndarray, arrays: Arrays) -> bool:
+        """Copy a batch that is like the one before it; False for one that needs a look first."""
+        if not self._blocks:
+            return False
+        block = self._blocks[-1]
+        if block.objects or not block.like(arrays) or not block.take(rows, arrays):
+            return False
+        self.bytes += len(rows) * block.row_bytes
+        return True
 
     def add(self, rows: np.ndarray, arrays: Arrays) -> None:
         """Copy a batch.
@@ -99,13 +108,9 @@ class Opened:
 
     def _capacity(self, rows: np.ndarray, arrays: Arrays, size: int) -> int:
         # Memory that is only reserved costs nothing; of objects each place would be written.
-        if self.ragged or _has_objects(arrays) or not size:
+        if self.ragged or not size or any(v.dtype.hasobject for v in arrays.values()):
             return len(rows)
         return len(rows) + max(0, self._limit - self.bytes) * len(rows) // size
-
-
-def _has_objects(arrays: Arrays) -> bool:
-    return any(values.dtype.hasobject for values in arrays.values())
 
 
 def _bytes(values: np.ndarray) -> int:

@@ -99,9 +99,9 @@ class Spool:
             ForetellError: an earlier segment could not be stored.
         """
         target = self._target(loader)
-        if not target.fits(arrays):
+        if not target.take(rows, arrays):
             self._check(loader, rows, arrays)
-        target.add(rows, arrays)
+            target.add(rows, arrays)
         self._close_if_due(target)
 
     def add_file(self, loader: int, rows: np.ndarray, name: str, size: int) -> None:
