@@ -20,7 +20,9 @@ from distributed import Client, Future, KilledWorker, LocalCluster, Nanny, Worke
 
 from foretell.config.schedule import ScheduleOptions
 from foretell.engine import tasks
+from foretell.engine.attendance import Attendance
 from foretell.engine.messages import WorkerJob
+from foretell.engine.quiet import Quiet
 from foretell.errors import LoadError
 from foretell.heap import heap_environment
 from foretell.paths import cache_dir
@@ -34,6 +36,13 @@ _SETTINGS: dict[str, Any] = {
     "distributed.admin.large-graph-warning-threshold": "1GB",
     # Dask's own logs hold on to tasks, and with them to every chunk that was in one.
     "distributed.admin.low-level-log-length": 32,
+    # What Dask measures of itself, every 20 ms in every process, costs a model that keeps all cores
+    # busy some 2 % of them.
+    "distributed.admin.system-monitor.disk": False,
+    "distributed.admin.system-monitor.interval": "60s",
+    "distributed.admin.tick.interval": "1s",
+    "distributed.admin.tick.limit": "1000 days",
+    "distributed.client.scheduler-info-interval": "60s",
     "distributed.diagnostics.computations.max-history": 1,
     # A cluster gives a nanny up for good when its worker is not back after 15 s, which a busy
     # machine needs to start a process.
@@ -148,7 +157,7 @@ class Cluster:
         self.inbox = inbox
         self.kind = _kind(schedule)
         self._futures: dict[str, Future] = {}
-        self._quiet = _Quiet()
+        self._quiet = Quiet()
         scratch = {"temporary-directory": str(cache_dir() / "dask")}
         self._config = dask.config.set(_SETTINGS | scratch | _environment(threads, cpu_threads))
         self._cluster: Any = None
@@ -160,6 +169,7 @@ class Cluster:
             # A scheduler that is there answers at once; our own is still starting.
             patience = 10 if self._cluster is None else 30
             self._client = Client(address, set_as_default=False, timeout=patience, name="foretell")
+            self._attendance = Attendance(self._client, self._joined, self._left)
         except (OSError, TimeoutError, ValueError, TypeError, RuntimeError) as error:
             self.close()
             raise LoadError(
@@ -171,9 +181,6 @@ class Cluster:
                 tries=[("--set schedule.cluster=local", "use this machine")],
                 slug="cluster",
             ) from error
-        self._client.subscribe_topic("all", self._heard)
-        for worker in self.workers():
-            inbox.put(WorkerJoined(worker))
 
     def workers(self) -> list[str]:
         """Addresses the scheduler knows now."""
@@ -307,15 +314,13 @@ class Cluster:
         else:
             self.inbox.put(TaskEnded(future.key, address, result=result))
 
-    def _heard(self, event: tuple[float, Any]) -> None:
-        _, message = event
-        if self._closing or not isinstance(message, Mapping):
-            return
-        if message.get("action") == "remove-worker":
-            address = str(message["worker"])
+    def _joined(self, address: str) -> None:
+        if not self._closing:
+            self.inbox.put(WorkerJoined(address))
+
+    def _left(self, address: str) -> None:
+        if not self._closing:
             self.inbox.put(WorkerLeft(address))
-        elif message.get("action") == "add-worker":
-            self.inbox.put(WorkerJoined(str(message["worker"])))
 
 
 def _kind(schedule: ScheduleOptions) -> str:
@@ -382,26 +387,3 @@ def _environment(threads: int, cpu_threads: int) -> dict[str, Any]:
             **dict.fromkeys(names, cpu_threads),
         }
     }
-
-
-class _Quiet:
-    """Dask's own log lines go nowhere while we run: what matters we say ourselves."""
-
-    def __init__(self) -> None:
-        self._loggers = [logging.getLogger(n) for n in ("distributed", "tornado", "asyncio")]
-        self._levels = [logger.level for logger in self._loggers]
-        self._names = [
-            name for name in logging.root.manager.loggerDict if name.startswith("distributed.")
-        ]
-        self._children = {name: logging.getLogger(name).level for name in self._names}
-        for logger in self._loggers:
-            logger.setLevel(logging.CRITICAL + 1)
-        for name in self._names:
-            logging.getLogger(name).setLevel(logging.CRITICAL + 1)
-
-    def end(self) -> None:
-        """Give the levels back."""
-        for logger, level in zip(self._loggers, self._levels, strict=True):
-            logger.setLevel(level)
-        for name, level in self._children.items():
-            logging.getLogger(name).setLevel(level)
