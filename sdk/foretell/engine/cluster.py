@@ -29,10 +29,6 @@ from foretell.paths import cache_dir
 from foretell.types import GroupInfo
 
 _SETTINGS: dict[str, Any] = {
-    # Dask looks at itself 50 times a second in each of its servers, which costs a few percent of a
-    # core that the model could use. Whether a worker is alive is for our own stamps to say.
-    "distributed.admin.system-monitor.interval": "5s",
-    "distributed.admin.tick.interval": "500ms",
     "distributed.admin.large-graph-warning-threshold": "1GB",
     # Dask's own logs hold on to tasks, and with them to every chunk that was in one.
     "distributed.admin.low-level-log-length": 32,
