@@ -13,8 +13,16 @@ from lab.process import run
 from lab.report import Check, Line, Report, interleaved, number
 
 LOOP, ALONE, SAVE = "bare loop", "Trainer, no writer", "Trainer, torch.save a batch"
+NOTHING = "Trainer, a writer that writes nothing"
 OURS, EPOCH = "Trainer, PredictionWriter, batch", "Trainer, PredictionWriter, epoch"
-WRITERS = {LOOP: "loop", ALONE: "none", SAVE: "save", OURS: "batch", EPOCH: "epoch"}
+WRITERS = {
+    LOOP: "loop",
+    ALONE: "none",
+    NOTHING: "nothing",
+    SAVE: "save",
+    OURS: "batch",
+    EPOCH: "epoch",
+}
 
 
 def once(writer, batch, rows):
@@ -50,14 +58,17 @@ def measure(form, rounds, say):
 
 
 def _growth(say, rows):
-    report = Report("Memory and files against rows, batch 64", "MB at the peak", higher=False)
-    peaks = []
-    for n in (rows // 5, rows):
-        say(f"  {n:,} rows")
-        _, cost = once(OURS, 64, n)
-        peaks.append(cost["peak"] / 1e6)
-        more = {"files": number(cost["files"])}
-        report.lines.append(Line(f"{n:,} rows", [peaks[-1]], more))
+    title = "Memory and files against rows, batch 64"
+    report = Report(title, "MB at the peak", higher=False)
+    for writer in (ALONE, OURS):
+        peaks = []
+        for n in (rows // 5, rows):
+            say(f"  {writer}: {n:,} rows")
+            _, cost = once(writer, 64, n)
+            peaks.append(cost["peak"] / 1e6)
+            more = {"files": number(cost["files"])}
+            report.lines.append(Line(f"{writer}, {n:,} rows", [peaks[-1]], more))
+    # Of the last writer: ours.
     report.checks.append(Check("5x the rows", peaks[1] / peaks[0], 1.05, at_least=False))
     return report
 

@@ -32,3 +32,12 @@ def test_no_worker_is_given_up_before_the_run_is(start):
     start()
     patience = parse_timedelta(dask.config.get("distributed.deploy.lost-worker-timeout"))
     assert patience > 10 * WORKER_WAIT
+
+
+def test_an_idle_cluster_leaves_the_cores_to_the_model(start):
+    start()
+    for name in ("tick", "system-monitor"):
+        interval = dask.config.get(f"distributed.admin.{name}.interval")
+        assert parse_timedelta(interval) >= 0.5
+    limit = parse_timedelta(dask.config.get("distributed.admin.tick.limit"))
+    assert limit > 2 * parse_timedelta(dask.config.get("distributed.admin.tick.interval"))

@@ -5,11 +5,13 @@ from foretell.builtin.writers.zarr import ZarrOptions, ZarrWriter
 from foretell.errors import FingerprintMismatch, HeldError
 from foretell.plan import Plan
 from foretell.store.assemble import assemble
+from foretell.store.leases import LATE_WRITE_SECONDS
 from foretell.store.local import LocalObjects
 from foretell.store.manifest import new_manifest
 from foretell.store.snapshot import open_snapshot
 from foretell.store.verify import verify
 from foretell.types import OutputSpec, RunState
+from ledger_model import FakeTime
 
 N, CHUNK = 50, 8
 
@@ -54,9 +56,10 @@ class Reader:
         return values(rows), valid
 
 
-def run(folder, read, **about):
+def run(folder, read, time=None, **about):
     objects = LocalObjects(str(folder))
-    return assemble(objects, manifest(**about), ZarrWriter(ZarrOptions(), objects), read)
+    writer = ZarrWriter(ZarrOptions(), objects)
+    return assemble(objects, manifest(**about), writer, read, clock=time and time.clock)
 
 
 def check(folder):
@@ -90,8 +93,10 @@ def test_a_call_that_was_stopped_is_continued(tmp_path, stop_at):
     first = Reader(stop_at=stop_at)
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path / "r", first)
-    second = Reader()
-    assert run(tmp_path / "r", second) is RunState.DONE
+    second, time = Reader(), FakeTime()
+    assert run(tmp_path / "r", second, time) is RunState.DONE
+    # The first wrote in this process, which lives: what it began may still be on its way.
+    assert sum(time.slept) >= LATE_WRITE_SECONDS
     check(tmp_path / "r")
     for path in whole.rglob("*"):
         inside = path.relative_to(whole)

@@ -8,7 +8,6 @@ the other by the calling process, and a call that was killed is continued by the
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable
 
 import numpy as np
@@ -23,7 +22,7 @@ from foretell.store.manifest import Manifest, write_manifest
 from foretell.store.objects import ObjectStore
 from foretell.store.records import ChunkDone, Intent, Record, SessionEnded, WorkerSeen
 from foretell.store.snapshot import open_snapshot
-from foretell.store.takeover import claim
+from foretell.store.takeover import Clock, claim
 from foretell.types import Arrays, Chunk, ChunkState, RunState, Valid
 
 GROUP = 64
@@ -40,6 +39,7 @@ def assemble(
     read: ReadChunk,
     *,
     command: str = "",
+    clock: Clock | None = None,
 ) -> RunState:
     """Write every chunk of a plan and finish the run.
 
@@ -50,6 +50,7 @@ def assemble(
         writer: On the same store.
         read: Called once for each chunk that is not done, in ascending order.
         command: What is doing this, for the record.
+        clock: Time; the real one by default.
 
     Returns:
         ``done``, or ``partial`` when rows have no prediction.
@@ -59,6 +60,7 @@ def assemble(
         HeldError: another process is writing it.
         StorageError, ShapeMismatch: see :class:`~foretell.abc.Writer`.
     """
+    clock = clock or Clock()
     plan = Plan.from_json(manifest.plan)
     writer.check(plan.writer_plan())
     objects.ensure_root()
@@ -66,9 +68,9 @@ def assemble(
     if finished is not None:
         return finished
     write_manifest(objects, manifest)
-    ledger = claim(objects, manifest, command=command)
+    ledger = claim(objects, manifest, command=command, clock=clock)
     try:
-        return _Assembly(objects, plan, writer, ledger).run(read)
+        return _Assembly(objects, plan, writer, ledger, clock).run(read)
     finally:
         ledger.close()
 
@@ -94,12 +96,18 @@ def _looked_at(objects: ObjectStore, manifest: Manifest) -> RunState | None:
 
 class _Assembly:
     def __init__(
-        self, objects: ObjectStore, plan: Plan, writer: Writer, ledger: LedgerWriter
+        self,
+        objects: ObjectStore,
+        plan: Plan,
+        writer: Writer,
+        ledger: LedgerWriter,
+        clock: Clock,
     ) -> None:
         self._objects = objects
         self._plan = plan
         self._writer = writer
         self._ledger = ledger
+        self._clock = clock
         self._heads = HeadWriter(objects)
         self._resumed = int((ledger.table.state == ChunkState.DONE).sum())
         self._worker = ledger.next_worker
@@ -126,23 +134,23 @@ class _Assembly:
             ids = tuple(chunk for chunk in chunks if int(attempts[chunk]) + 1 == attempt)
             self._ledger.append([Intent(ids, attempt)])
         done: list[Record] = []
-        began = time.monotonic()
+        began = self._clock.monotonic()
         for chunk in chunks:
             done.append(self._write(self._plan.chunk(chunk), read))
-            if time.monotonic() - began > 1.0:
+            if self._clock.monotonic() - began > 1.0:
                 self._record(done)
-                done, began = [], time.monotonic()
+                done, began = [], self._clock.monotonic()
         self._record(done)
 
     def _write(self, chunk: Chunk, read: ReadChunk) -> ChunkDone:
-        started, clock = time.time(), time.monotonic()
+        started, began = self._clock.now(), self._clock.monotonic()
         arrays, valid = read(chunk)
         receipt = self._writer.write(chunk, arrays, valid)
         return ChunkDone(
             chunk=chunk.id,
             attempt=int(self._ledger.table.attempt[chunk.id]),
             started=started,
-            milliseconds=round((time.monotonic() - clock) * 1000),
+            milliseconds=round((self._clock.monotonic() - began) * 1000),
             worker=self._worker,
             quarantined=int(np.count_nonzero(valid == Valid.QUARANTINED)),
             sizes=receipt.sizes,
@@ -152,7 +160,7 @@ class _Assembly:
 
     def _record(self, records: list[Record]) -> None:
         self._ledger.append(records)
-        if time.monotonic() - self._beaten >= self._interval:
+        if self._clock.monotonic() - self._beaten >= self._interval:
             self._beat(RunState.RUNNING)
 
     def _finish(self) -> RunState:
@@ -163,7 +171,7 @@ class _Assembly:
         lost = totals.rows - totals.rows_done
         reason = "" if complete else f"{lost:,} of {totals.rows:,} rows have no prediction"
         code = 0 if complete else 3
-        self._ledger.append([SessionEnded(state.value, code, time.time(), reason)])
+        self._ledger.append([SessionEnded(state.value, code, self._clock.now(), reason)])
         self._ledger.fold_at_end()
         self._beat(state, reason, code)
         return state
@@ -173,7 +181,7 @@ class _Assembly:
         return HEARTBEAT_REMOTE if self._objects.remote else HEARTBEAT_LOCAL
 
     def _beat(self, state: RunState, reason: str = "", code: int | None = None) -> None:
-        self._beaten = time.monotonic()
+        self._beaten = self._clock.monotonic()
         session, table = self._ledger.session, self._ledger.table
         totals = table.totals(self._plan.n_rows, self._plan.chunk_rows)
         self._heads.write(
@@ -181,7 +189,7 @@ class _Assembly:
                 state=state.value,
                 sequence=0,
                 interval=self._interval,
-                time=time.time(),
+                time=self._clock.now(),
                 epoch=self._ledger.epoch,
                 host=session.host,
                 boot_id=session.boot_id,

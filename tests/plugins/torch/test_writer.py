@@ -25,6 +25,7 @@ from foretell.store.open import open_objects
 from foretell_torch import PredictionWriter, read_predictions
 from foretell_torch.writer import finish
 from foretell_torch.writer.spool import read_segments
+from ledger_model import FakeTime
 from trainer_run import Double, Rows, loaders, predict, trainer
 
 # Lightning's advice on numbers of workers and the like, which is Lightning's own.
@@ -264,6 +265,7 @@ def test_an_iterable_dataset_goes_on_where_it_stopped(out, mode, remaining):
 @pytest.mark.parametrize("chunk", [0, 3])
 def test_stopped_while_the_store_is_made(out, monkeypatch, chunk):
     monkeypatch.setattr(finish, "CHUNK_BYTES", 100)
+    monkeypatch.setattr(finish, "CLOCK", FakeTime().clock)
     write = ZarrWriter.write
 
     def stopped(self, given, *values):

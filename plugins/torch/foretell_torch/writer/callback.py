@@ -29,7 +29,7 @@ INTERVALS = ("batch", "epoch", "batch_and_epoch")
 FORMATS = ("zarr", "pt")
 ORDERS = ("rank", "turns")
 
-SEGMENT_BYTES = 8 * 2**20
+SEGMENT_BYTES = 4 * 2**20
 
 
 class PredictionWriter(BasePredictionWriter):  # type: ignore[misc]  # Lightning is not typed here

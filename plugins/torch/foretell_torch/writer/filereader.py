@@ -51,8 +51,9 @@ class FileGatherer(Gatherer):
 
     def _load(self, at: int) -> Segment:
         name, count = self._names[at]
-        light = self._light[at]
-        return Segment(light.rank, light.loader, light.rows, self._arrays(name, count))
+        loader, part = self._parts[at]
+        rows = np.asarray(part.rows, np.int64)
+        return Segment(part.rank, loader, rows, self._arrays(name, count))
 
     def _arrays(self, name: str, count: int) -> Arrays:
         if name in self._files:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import shutil
-import time
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from foretell.store.assemble import assemble
 from foretell.store.manifest import new_manifest
 from foretell.store.objects import ObjectStore
 from foretell.store.open import open_objects
+from foretell.store.takeover import Clock
 from foretell.types import Arrays, Chunk
 
 from foretell_torch import frameworks
@@ -25,6 +25,9 @@ from foretell_torch.writer.spool import SPOOL
 
 CHUNK_BYTES = 4 * 2**20
 _MOST_ROWS = 65_536
+
+CLOCK = Clock()
+"""Time as the making of a store sees it."""
 
 
 def store_name(loader: int, loaders: int) -> str:
@@ -68,7 +71,7 @@ def _assemble(
         },
         plan=plan.to_json(),
         versions={name: frameworks.version(name) for name in ("foretell", "torch", "lightning")},
-        created=time.time(),
+        created=CLOCK.now(),
         live=True,
     )
     objects = open_objects(str(folder / store_name(contents.loader, len(record.loaders))))
@@ -77,7 +80,8 @@ def _assemble(
     def read(chunk: Chunk) -> tuple[Arrays, np.ndarray]:
         return gatherer.read(contents, chunk.start, chunk.stop)
 
-    assemble(objects, manifest, writer, read, command="foretell_torch.PredictionWriter")
+    command = "foretell_torch.PredictionWriter"
+    assemble(objects, manifest, writer, read, command=command, clock=CLOCK)
 
 
 def _plan(contents: Contents, record: Record) -> Plan:

@@ -13,8 +13,8 @@ from foretell.types import Arrays
 from foretell_torch.writer import ptfiles
 from foretell_torch.writer.filereader import FileGatherer
 from foretell_torch.writer.gather import Contents, Gatherer
+from foretell_torch.writer.places import Table, Window
 from foretell_torch.writer.record import Record, completed, write_record
-from foretell_torch.writer.rows import Places
 from foretell_torch.writer.segment import Segment, encode
 from foretell_torch.writer.spool import INDEX, SPOOL, segment_key
 
@@ -35,15 +35,15 @@ def finish_pt_rank(folder: Path, objects: ObjectStore, record: Record, rank: int
         if record.interval == "epoch"
         else FileGatherer(folder, objects, record)
     )
-    ranks = np.array([segment.rank for segment in gatherer.segments], np.int32)
+    ranks = np.array([part.rank for _, part in gatherer.parts], np.int32)
     for loader in range(len(record.loaders)):
         contents = gatherer.contents(loader)
-        places = contents.places
+        places = contents.places.window(0, len(contents.places))
         stored = places.segment >= 0
         mine = stored.copy()
         mine[stored] = ranks[places.segment[stored]] == rank
         rows = np.flatnonzero(mine)
-        _write(folder, objects, record, rank, gatherer, contents, rows)
+        _write(folder, objects, record, rank, gatherer, contents, places, rows)
 
 
 def record_pt_complete(folder: Path, objects: ObjectStore, record: Record) -> bool:
@@ -67,12 +67,12 @@ def _write(
     rank: int,
     gatherer: Gatherer,
     contents: Contents,
+    places: Window,
     rows: np.ndarray,
 ) -> None:
-    places = contents.places
     chosen = Contents(
         contents.loader,
-        Places(places.segment[rows], places.offset[rows]),
+        Table(Window(places.segment[rows], places.offset[rows])),
         tuple(spec for spec in contents.specs if spec.name not in _COUNTED),
         contents.ragged,
     )
@@ -94,11 +94,11 @@ _COUNTED = ("row_rank", "row_number")
 
 def _keep_gaps(objects: ObjectStore, gatherer: Gatherer, record: Record) -> None:
     """Rows without a prediction are in no file: keep them in the index."""
-    for number, segment in enumerate(gatherer.segments):
-        if len(segment.gaps):
-            none = np.zeros(0, np.int64)
-            kept = Segment(segment.rank, segment.loader, none, {}, gaps=segment.gaps)
-            key = segment_key(INDEX, segment.rank, len(record.loaders) + 1 + number)
+    for loader, part in gatherer.parts:
+        if len(part.gaps):
+            gaps = np.asarray(part.gaps, np.int64)
+            kept = Segment(part.rank, loader, np.zeros(0, np.int64), {}, gaps=gaps)
+            key = segment_key(INDEX, part.rank, len(record.loaders) + 1 + part.position)
             _replace(objects, key, kept)
 
 

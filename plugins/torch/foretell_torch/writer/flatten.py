@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from foretell_torch.batches import map_leaves, to_array
 
 
 def flatten(prediction: Any, n_rows: int | None, where: str, *, known: bool = False) -> Arrays:
-    """The outputs of a batch by name, copied to arrays of their own.
+    """The outputs of a batch by name; arrays may share memory with the prediction.
 
     Dicts keep their keys (nested ones joined by ``/``), tuples become ``output_0`` …, a bare tensor
     ``output``. bfloat16, which NumPy lacks, becomes float32.
@@ -34,7 +35,7 @@ def flatten(prediction: Any, n_rows: int | None, where: str, *, known: bool = Fa
     rows = _rows_of(host) if n_rows is None else n_rows
     try:
         named = to_outputs(select(host, np.ones(rows, dtype=bool)))
-        arrays = {name: np.array(as_array(name, values, None)) for name, values in named.items()}
+        arrays = {name: as_array(name, values, None) for name, values in named.items()}
         if not known:
             check_outputs(tuple(spec_of(name, values) for name, values in arrays.items()))
     except ShapeMismatch as error:
@@ -45,6 +46,40 @@ def flatten(prediction: Any, n_rows: int | None, where: str, *, known: bool = Fa
             slug=error.slug,
         ) from error
     return arrays
+
+
+def plain(prediction: Any, n_rows: int | None, dtypes: Mapping[str, np.dtype]) -> Arrays | None:
+    """What :func:`flatten` gives, faster, for a tensor or a dict of tensors on the CPU.
+
+    Args:
+        prediction: What ``predict_step`` returned, not None.
+        n_rows: Rows of the batch; None when the prediction is to tell.
+        dtypes: Outputs of an earlier batch, as ``flatten`` gave them.
+
+    Returns:
+        None for anything that needs a closer look.
+    """
+    found: Arrays = {}
+    try:
+        if not _collect(frameworks.torch().Tensor, prediction, "", found):
+            return None
+    except (TypeError, RuntimeError):
+        return None  # a tensor that NumPy cannot look at as it is
+    if {name: values.dtype for name, values in found.items()} != dtypes:
+        return None
+    counts = {len(values) if values.ndim else -1 for values in found.values()}
+    fits = len(counts) == 1 and -1 not in counts and (n_rows is None or n_rows in counts)
+    return found if fits else None
+
+
+def _collect(tensor: Any, tree: Any, name: str, found: Arrays) -> bool:
+    if type(tree) is tensor:
+        found[name or "output"] = tree.numpy()
+        return True
+    if type(tree) is not dict:
+        return False
+    prefix = f"{name}/" if name else ""
+    return all(_collect(tensor, value, f"{prefix}{key}", found) for key, value in tree.items())
 
 
 def _rows_of(host: Any) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from foretell.errors import ShapeMismatch
@@ -12,8 +12,18 @@ from foretell.store.objects import ObjectStore
 from foretell.types import Arrays, OutputSpec, Valid
 
 from foretell_torch.collator import LENGTHS
+from foretell_torch.writer.places import (
+    GAP,
+    MISSING,
+    Part,
+    Places,
+    as_index,
+    as_range,
+    count_missing,
+    places_by_count,
+    places_by_index,
+)
 from foretell_torch.writer.record import Record
-from foretell_torch.writer.rows import GAP, MISSING, Places, places_by_count, places_by_index
 from foretell_torch.writer.segment import Segment, decode, widened
 from foretell_torch.writer.spool import read_segments
 
@@ -43,7 +53,7 @@ class Contents:
     @property
     def missing(self) -> int:
         """Rows that nobody predicted."""
-        return int(np.count_nonzero(self.places.segment == MISSING))
+        return count_missing(self.places)
 
 
 class Gatherer:
@@ -59,7 +69,7 @@ class Gatherer:
         self._objects = objects
         self._record = record
         self._keys: list[str] = []
-        self._light: list[Segment] = []
+        self._parts: list[tuple[int, Part]] = []
         self._cache: OrderedDict[int, Segment] = OrderedDict()
         self._cached = 0
         self._shapes: dict[int, dict[str, list[OutputSpec]]] = {}
@@ -68,9 +78,9 @@ class Gatherer:
         self._read_all()
 
     @property
-    def segments(self) -> list[Segment]:
-        """All segments, without their arrays, by rank and in the order they were written."""
-        return self._light
+    def parts(self) -> list[tuple[int, Part]]:
+        """(loader, part) of all segments, by rank and in the order they were written."""
+        return self._parts
 
     def contents(self, loader: int) -> Contents:
         """What there is of a loader.
@@ -78,7 +88,7 @@ class Gatherer:
         Raises:
             ShapeMismatch: ranks disagree about the outputs, or an output has a reserved name.
         """
-        parts = [(at, part) for at, part in enumerate(self._light) if part.loader == loader]
+        parts = [part for of, part in self._parts if of == loader]
         record = self._record.loaders[loader]
         counts: tuple[int, ...] = ()
         if record.identity == "count":
@@ -92,15 +102,20 @@ class Gatherer:
 
     def read(self, contents: Contents, start: int, stop: int) -> tuple[Arrays, np.ndarray]:
         """Rows ``start`` to ``stop`` in input order: outputs, and ``valid`` as the core has it."""
-        places = contents.places
-        segment, offset = places.segment[start:stop], places.offset[start:stop]
+        places = contents.places.window(start, stop)
+        segment, offset = places.segment, places.offset
         arrays = {spec.name: allocate(spec, stop - start) for spec in contents.specs}
-        for at in np.unique(segment[segment >= 0]).tolist():
+        used = np.unique(segment[segment >= 0]).tolist()
+        for at in used:
             target = np.flatnonzero(segment == at)
-            self._fill(arrays, contents, self._segment(at), offset[target], target)
+            self._fill(
+                arrays, contents, self._segment(at), as_index(offset[target]), as_index(target)
+            )
+        # Rows come in order mostly: what this window did not need the next will not need either.
+        self._forget_all_but(used)
         if places.rank is not None and places.number is not None:
-            arrays[RANK] = places.rank[start:stop].copy()
-            arrays[NUMBER] = places.number[start:stop].copy()
+            arrays[RANK] = places.rank
+            arrays[NUMBER] = places.number
         valid = np.full(stop - start, Valid.PREDICTED, np.uint8)
         valid[segment == GAP] = Valid.QUARANTINED
         valid[segment == MISSING] = Valid.NOT_PREDICTED
@@ -123,7 +138,8 @@ class Gatherer:
                 shapes[spec.name].append(spec)
         self._ragged.setdefault(segment.loader, set()).update(segment.lengths)
         self._keys.append(key)
-        self._light.append(replace(segment, arrays={}, lengths={}))
+        rows, gaps = as_range(segment.rows), as_range(segment.gaps)
+        self._parts.append((segment.loader, Part(len(self._parts), segment.rank, rows, gaps)))
 
     def _specs(self, loader: int, ragged: frozenset[str], counted: bool) -> tuple[OutputSpec, ...]:
         specs: list[OutputSpec] = []
@@ -155,13 +171,17 @@ class Gatherer:
             self._cached -= _bytes(self._cache.popitem(last=False)[1])
         return segment
 
+    def _forget_all_but(self, used: list[int]) -> None:
+        for at in self._cache.keys() - set(used):
+            self._cached -= _bytes(self._cache.pop(at))
+
     def _fill(
         self,
         arrays: Arrays,
         contents: Contents,
         segment: Segment,
-        offset: np.ndarray,
-        target: np.ndarray,
+        offset: slice | np.ndarray,
+        target: slice | np.ndarray,
     ) -> None:
         for name, values in segment.arrays.items():
             picked = values[offset]

@@ -62,7 +62,7 @@ class Identity:
         if self._index:
             seen: list[Sequence[int]] = self._loader.batch_sampler.seen_batch_indices
             found = np.asarray(seen[batch_idx], dtype=np.int64)
-            seen[batch_idx] = []  # the Trainer keeps them for ever
+            seen[batch_idx] = ()  # the Trainer keeps them for ever
             if isinstance(self._dataset, RemainingRows):
                 return self._dataset.rows[found]
             return found

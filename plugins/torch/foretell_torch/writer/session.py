@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from foretell.errors import ConfigError, ShapeMismatch
 from foretell.store.open import open_objects
+from foretell.types import Arrays
 
 from foretell_torch.writer import ptfiles
 from foretell_torch.writer.finish import finish_zarr
 from foretell_torch.writer.finish_pt import finish_pt_rank, record_pt_complete
-from foretell_torch.writer.flatten import flatten
+from foretell_torch.writer.flatten import flatten, plain
 from foretell_torch.writer.identity import Identity, batch_rows, model_identity
 from foretell_torch.writer.record import (
     Record,
@@ -71,7 +72,7 @@ class Session:
             bytes_per_segment=writer.segment_bytes,
             by_time=writer.write_interval != "epoch",
         )
-        self._flat: set[int] = set()
+        self._dtypes: dict[int, dict[str, np.dtype]] = {}
         self._announce()
 
     def take(self, prediction: Any, batch: Any, batch_idx: int, loader: int) -> None:
@@ -81,40 +82,42 @@ class Session:
             ShapeMismatch: a part of the prediction does not fit, naming it.
             StorageError: the disk is full or gone.
         """
-        where = f"{batch_idx} of loader {loader} on rank {self._rank}"
         identity = self._identities[loader]
         arrays = None
         if identity.counted:
             if prediction is not None:
-                arrays = flatten(prediction, None, where, known=loader in self._flat)
+                arrays = self._outputs(prediction, None, batch_idx, loader)
             rows = identity.rows(batch_idx, _count(arrays, batch))
             if rows is None:
                 raise ShapeMismatch(
                     "a batch was predicted to be None and nobody knows how many rows it had",
-                    facts=[("batch", where), ("got", type(batch).__name__)],
+                    facts=[
+                        ("batch", self._where_is(batch_idx, loader)),
+                        ("got", type(batch).__name__),
+                    ],
                     tries=[("a map-style dataset", "whose rows have an index")],
                 )
         else:
             found = identity.rows(batch_idx, None)
             assert found is not None
             rows = found
-        known = self._stored.of(loader, self._rank, identity.counted)
-        new = np.zeros(len(rows), bool) if self._stored.everything else ~known.holds(rows)
-        if not new.any():
+        if self._stored.everything:
             return
+        new = self._stored.of(loader, self._rank, identity.counted).fresh(rows)
+        if new is not None and not new.any():
+            return
+        kept = rows if new is None else rows[new]
         if prediction is None:
-            self._spool.add_gap(loader, rows[new])
-        elif self._where == INDEX:
-            flatten(prediction, len(rows), where)  # refuses what has no rows
+            self._spool.add_gap(loader, kept)
+            return
+        if arrays is None:
+            arrays = self._outputs(prediction, len(rows), batch_idx, loader)
+        if self._where == INDEX:
             self._spool.add_file(loader, rows, *self._save(prediction, batch_idx, loader))
-        else:
-            if arrays is None:
-                arrays = flatten(prediction, len(rows), where, known=loader in self._flat)
-            self._flat.add(loader)
-            if not new.all():
-                arrays = {name: values[new] for name, values in arrays.items()}
-            self._spool.add(loader, rows[new], arrays)
-        known.add(rows[new])
+            return
+        if new is not None:
+            arrays = {name: values[new] for name, values in arrays.items()}
+        self._spool.add(loader, kept, arrays)
 
     def end(self) -> None:
         """Store what is left; then finish, if every row is there."""
@@ -132,6 +135,22 @@ class Session:
         self._spool.close()
 
     # --- steps ----------------------------------------------------------------------------------
+
+    def _outputs(self, prediction: Any, n_rows: int | None, batch_idx: int, loader: int) -> Arrays:
+        """A batch's outputs; they may share memory with the prediction."""
+        dtypes = self._dtypes.get(loader)
+        if dtypes is not None:
+            arrays = plain(prediction, n_rows, dtypes)
+            if arrays is not None:
+                return arrays
+        where = self._where_is(batch_idx, loader)
+        arrays = flatten(prediction, n_rows, where, known=dtypes is not None)
+        if dtypes is None:
+            self._dtypes[loader] = {name: values.dtype for name, values in arrays.items()}
+        return arrays
+
+    def _where_is(self, batch_idx: int, loader: int) -> str:
+        return f"{batch_idx} of loader {loader} on rank {self._rank}"
 
     def _agree(self, module: Any) -> Record:
         """Rank 0 writes the record, or checks the one that is there; the others read it."""

@@ -12,13 +12,13 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 
 import numpy as np
 from foretell.errors import StoreError
 from foretell.store.objects import ObjectStore
 from foretell.types import Arrays, OutputSpec
 
+from foretell_torch.writer.opened import Opened
 from foretell_torch.writer.segment import Segment, check_like, decode, encode, joined
 
 SPOOL = "spool"
@@ -46,18 +46,6 @@ def read_segments(objects: ObjectStore, folder: str) -> Iterator[tuple[str, Segm
     """
     for key in segment_keys(objects, folder):
         yield key, decode(objects.get(key), key)
-
-
-@dataclass(slots=True)
-class _Open:
-    """The segment that is being filled."""
-
-    loader: int
-    since: float
-    batches: list[tuple[np.ndarray, Arrays]] = field(default_factory=list)
-    gaps: list[np.ndarray] = field(default_factory=list)
-    files: list[tuple[str, int]] = field(default_factory=list)
-    bytes: int = 0
 
 
 class Spool:
@@ -90,9 +78,10 @@ class Spool:
         self._clock = clock
         self._began = clock()
         self._number = self._last_number()
-        self._open: _Open | None = None
+        self._open: Opened | None = None
         self._specs: dict[int, dict[str, OutputSpec]] = {}
-        self._queue: queue.Queue[_Open | None] = queue.Queue(maxsize=2)
+        self._ragged: set[int] = set()
+        self._queue: queue.Queue[Opened | None] = queue.Queue(maxsize=2)
         self._failure: BaseException | None = None
         self._thread = threading.Thread(target=self._work, name="predictions", daemon=True)
         self._thread.start()
@@ -103,35 +92,29 @@ class Spool:
         Args:
             loader: Index of the loader.
             rows: int64 ``(n,)``.
-            arrays: Outputs, ``n`` rows each; not to be changed afterwards.
+            arrays: Outputs, ``n`` rows each; they are copied.
 
         Raises:
             ShapeMismatch: other outputs than those before.
             ForetellError: an earlier segment could not be stored.
         """
-        known = self._specs.get(loader)
-        if known is None:
-            found = Segment(self._rank, loader, rows, arrays)
-            self._specs[loader] = {spec.name: spec for spec in found.specs()}
-        else:
-            check_like(known, arrays)
         target = self._target(loader)
-        target.batches.append((rows, arrays))
-        target.bytes += sum(values.nbytes for values in arrays.values())
-        self._close_if_due()
+        if not target.take(rows, arrays):
+            self._check(loader, rows, arrays)
+            target.add(rows, arrays)
+        self._close_if_due(target)
 
     def add_file(self, loader: int, rows: np.ndarray, name: str, size: int) -> None:
         """Append rows whose predictions are in the file ``name`` of ``size`` bytes, in place."""
         target = self._target(loader)
-        target.batches.append((rows, {}))
-        target.files.append((name, len(rows)))
-        target.bytes += size
-        self._close_if_due()
+        target.add_file(rows, name, size)
+        self._close_if_due(target)
 
     def add_gap(self, loader: int, rows: np.ndarray) -> None:
         """Append rows whose batch has no prediction."""
-        self._target(loader).gaps.append(rows)
-        self._close_if_due()
+        target = self._target(loader)
+        target.gaps.append(rows)
+        self._close_if_due(target)
 
     def flush(self) -> None:
         """Store everything that was added; return when it is in place.
@@ -162,25 +145,38 @@ class Spool:
         ]
         return max((int(name.partition(".")[0]) for name in names), default=0)
 
-    def _target(self, loader: int) -> _Open:
+    def _target(self, loader: int) -> Opened:
         if self._open is not None and self._open.loader != loader:
             self._close()
         if self._open is None:
-            self._open = _Open(loader, self._clock())
+            ragged = loader in self._ragged
+            self._open = Opened(loader, self._clock(), self._limit, ragged)
         return self._open
 
-    def _close_if_due(self) -> None:
+    def _check(self, loader: int, rows: np.ndarray, arrays: Arrays) -> None:
+        """Refuse a batch of other outputs than the loader's first."""
+        known = self._specs.get(loader)
+        if known is not None:
+            check_like(known, arrays)
+            return
+        found = Segment(self._rank, loader, rows, arrays)
+        self._specs[loader] = {spec.name: spec for spec in found.specs()}
+
+    def _close_if_due(self, target: Opened) -> None:
         self._raise()
-        assert self._open is not None
-        now = self._clock()
-        open_for = now - self._open.since
-        late = open_for >= max(SECONDS, SHARE * (now - self._began))
-        if self._open.bytes >= self._limit or (self._by_time and late):
-            self._close()
+        if target.bytes < self._limit:
+            if not self._by_time:
+                return
+            now = self._clock()
+            if now - target.since < max(SECONDS, SHARE * (now - self._began)):
+                return
+        self._close()
 
     def _close(self, check: bool = True) -> None:
         found, self._open = self._open, None
         if found is not None:
+            if found.ragged:
+                self._ragged.add(found.loader)
             self._queue.put(found)
         if check:
             self._raise()
@@ -202,8 +198,8 @@ class Spool:
             finally:
                 self._queue.task_done()
 
-    def _store(self, found: _Open) -> None:
-        segment = joined(self._rank, found.loader, found.batches)
+    def _store(self, found: Opened) -> None:
+        segment = joined(self._rank, found.loader, found.batches())
         gaps = np.concatenate(found.gaps) if found.gaps else np.zeros(0, np.int64)
         data = encode(
             Segment(
