@@ -7,12 +7,12 @@ all. With ``model`` (a ``torch.nn.Module``, a class or function that gives one, 
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 from foretell.abc import Predictor
 from foretell.builtin.predictors.parts import UserParts
+from foretell.builtin.predictors.signatures import parameters_of
 from foretell.digest import hash_json, hash_path
 from foretell.errors import ConfigError, ForetellError, LoadError
 from foretell.rows import to_outputs
@@ -116,7 +116,7 @@ class ArtifactPredictor(Predictor):
         return target if _takes_inputs(target) else self._made(target, given)
 
     def _made(self, target: Any, given: dict[str, Any]) -> Any:
-        takes = "checkpoint" in _parameters(target)
+        takes = "checkpoint" in parameters_of(target)
         if takes and self.checkpoint is not None:
             given.setdefault("checkpoint", self.checkpoint)
         try:
@@ -174,16 +174,9 @@ class ArtifactPredictor(Predictor):
         return parts
 
 
-def _parameters(target: Any) -> Mapping[str, inspect.Parameter]:
-    try:
-        return inspect.signature(target).parameters
-    except (TypeError, ValueError):
-        return {}
-
-
 def _takes_inputs(target: Any) -> bool:
     """Whether a function is the model itself: one that cannot be called without arguments."""
     return any(
         p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
-        for p in _parameters(target).values()
+        for p in parameters_of(target).values()
     )

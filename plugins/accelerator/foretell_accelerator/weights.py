@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import pickle
-import sys
 from pathlib import Path
 from typing import Any
 
 from foretell.errors import LoadError
+from foretell.frameworks import is_instance
 
 from foretell_accelerator.targets.base import framework
 
 
 def is_module(value: object) -> bool:
     """Whether a live object is a ``torch.nn.Module`` (not a class of them). Imports nothing."""
-    found = sys.modules.get("torch.nn")
-    return found is not None and isinstance(value, found.Module)
+    return is_instance(value, "torch.nn", "Module")
 
 
 def check(path: str | None, given: str | None) -> None:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.metadata
-import sys
 from typing import Any
 
-from foretell.errors import LoadError
+from foretell.frameworks import framework, is_instance
 
 
 def torch() -> Any:
@@ -16,7 +13,7 @@ def torch() -> Any:
     Raises:
         LoadError: it is not installed; naming the extra.
     """
-    return _framework("torch", "torch")
+    return framework("torch", "torch")
 
 
 def lightning() -> Any:
@@ -25,46 +22,20 @@ def lightning() -> Any:
     Raises:
         LoadError: it is not installed; naming the extra.
     """
-    return _framework("lightning.pytorch", "lightning")
-
-
-def _framework(module: str, extra: str) -> Any:
-    try:
-        return importlib.import_module(module)
-    except ImportError as error:
-        raise LoadError(
-            f"{module.partition('.')[0]} cannot be imported",
-            facts=[("cause", str(error))],
-            tries=[(f"pip install 'foretell[{extra}]'", "brings it")],
-            slug="load-framework",
-        ) from error
-
-
-def version(distribution: str) -> str:
-    """Version of an installed distribution, found without importing it; "" when there is none."""
-    try:
-        return importlib.metadata.version(distribution)
-    except importlib.metadata.PackageNotFoundError:
-        return ""
+    return framework("lightning.pytorch", "lightning")
 
 
 def is_module(value: object) -> bool:
     """Whether a live object is a ``torch.nn.Module``. Imports nothing."""
-    found = sys.modules.get("torch.nn")
-    return found is not None and isinstance(value, found.Module)
+    return is_instance(value, "torch.nn", "Module")
 
 
 def is_lightning_module(value: object) -> bool:
     """Whether a live object is a ``LightningModule``. Imports nothing."""
-    kinds = [
-        getattr(sys.modules[name], "LightningModule", None)
-        for name in ("lightning.pytorch", "pytorch_lightning")
-        if name in sys.modules
-    ]
-    return any(kind is not None and isinstance(value, kind) for kind in kinds)
+    modules = ("lightning.pytorch", "pytorch_lightning")
+    return any(is_instance(value, module, "LightningModule") for module in modules)
 
 
 def is_dataset(value: object) -> bool:
     """Whether a live object is a ``torch.utils.data.Dataset``. Imports nothing."""
-    found = sys.modules.get("torch.utils.data")
-    return found is not None and isinstance(value, found.Dataset)
+    return is_instance(value, "torch.utils.data", "Dataset")

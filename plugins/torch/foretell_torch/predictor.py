@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import copy
 import importlib.util
-import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -27,7 +26,9 @@ import numpy as np
 from foretell.abc.predictor import Predictor
 from foretell.builtin.predictors import identity
 from foretell.builtin.predictors.parts import UserParts
+from foretell.builtin.predictors.signatures import parameters_of
 from foretell.errors import ConfigError, ForetellError, LoadError
+from foretell.frameworks import version
 from foretell.rows import to_outputs
 from foretell.types import Batch, Examples
 
@@ -223,7 +224,7 @@ class TorchPredictor(Predictor):
             parts["checkpoint"] = identity.checkpoint(self.checkpoint, options.version)
         if options.version is not None:
             parts["version"] = options.version
-        return parts | {package: frameworks.version(package) for package in self.packages}
+        return parts | {package: version(package) for package in self.packages}
 
 
 def _check_installed(package: str) -> None:
@@ -234,14 +235,6 @@ def _check_installed(package: str) -> None:
             tries=[(f"pip install 'foretell[{package}]'", "brings it")],
             slug="load-framework",
         )
-
-
-def parameters_of(target: Any) -> Mapping[str, inspect.Parameter]:
-    """The parameters of a class or function by name; none where it does not tell."""
-    try:
-        return inspect.signature(target).parameters
-    except (TypeError, ValueError):
-        return {}
 
 
 _WANTED: dict[type, tuple[str, ...]] = {}

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
+from foretell.frameworks import version
 
 from foretell_accelerator.manifest import Program
 from foretell_accelerator.targets import torchlike
@@ -25,7 +26,6 @@ from foretell_accelerator.targets.base import (
     Traceable,
     framework,
     missing,
-    version,
 )
 
 _FILE = "model.pt2"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.metadata
 import platform
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -12,7 +10,8 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-from foretell.errors import LoadError
+from foretell import frameworks
+from foretell.frameworks import version
 
 from foretell_accelerator.manifest import Program
 
@@ -145,14 +144,6 @@ class Target(ABC):
         """Limit the calling thread's operations to ``count`` threads."""
 
 
-def version(distribution: str) -> str:
-    """Version of an installed distribution, found without importing it; "" when there is none."""
-    try:
-        return importlib.metadata.version(distribution)
-    except importlib.metadata.PackageNotFoundError:
-        return ""
-
-
 def missing(*distributions: str) -> str:
     """Says which distributions are not installed, for :meth:`Target.usable`; "" for none."""
     absent = [name for name in distributions if not version(name)]
@@ -165,12 +156,4 @@ def framework(module: str, extra: str = "accelerator") -> Any:
     Raises:
         LoadError: it is not installed; naming the extra.
     """
-    try:
-        return importlib.import_module(module)
-    except ImportError as error:
-        raise LoadError(
-            f"{module.partition('.')[0]} cannot be imported",
-            facts=[("cause", str(error))],
-            tries=[(f"pip install 'foretell[{extra}]'", "brings it")],
-            slug="load-framework",
-        ) from error
+    return frameworks.framework(module, extra)

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
+from foretell.frameworks import version
+
 from foretell_accelerator.errors import CompileError
 from foretell_accelerator.manifest import Program
 from foretell_accelerator.targets.base import (
@@ -15,7 +17,6 @@ from foretell_accelerator.targets.base import (
     Traceable,
     framework,
     missing,
-    version,
 )
 from foretell_accelerator.targets.torchlike import TensorRunner, in_precision
 

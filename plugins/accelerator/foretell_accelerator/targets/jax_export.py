@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
+from foretell.frameworks import version
 
 from foretell_accelerator.manifest import Program
 from foretell_accelerator.targets.base import (
@@ -21,7 +22,6 @@ from foretell_accelerator.targets.base import (
     Traceable,
     framework,
     missing,
-    version,
 )
 from foretell_accelerator.targets.torchlike import not_compiled
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
+from foretell.frameworks import version
 
 from foretell_accelerator.manifest import Program
 from foretell_accelerator.targets import torchlike
@@ -22,7 +23,6 @@ from foretell_accelerator.targets.base import (
     Traceable,
     framework,
     missing,
-    version,
 )
 
 _FILE = "model.onnx"

@@ -17,17 +17,11 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
+from foretell.frameworks import version
 
 from foretell_accelerator.errors import CompileError
 from foretell_accelerator.manifest import Program
-from foretell_accelerator.targets.base import (
-    Runner,
-    Target,
-    TargetSettings,
-    Traceable,
-    framework,
-    version,
-)
+from foretell_accelerator.targets.base import Runner, Target, TargetSettings, Traceable, framework
 from foretell_accelerator.targets.torchlike import not_compiled, to_tensor
 
 _DECODER = ("input_ids", "attention_mask", "position_ids")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from foretell_torch.predictor import parameters_of
+from foretell.builtin.predictors.signatures import parameters_of
 
 
 def started(module: Any) -> None:

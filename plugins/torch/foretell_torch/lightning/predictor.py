@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from foretell.builtin.predictors import identity
+from foretell.builtin.predictors.signatures import parameters_of
 from foretell.errors import ConfigError, LoadError
 from foretell.imports import load_object, module_file
 from foretell.types import Batch, Examples
@@ -13,7 +14,7 @@ from foretell.types import Batch, Examples
 from foretell_torch import frameworks, weights
 from foretell_torch.lightning import hooks
 from foretell_torch.lightning.loaders import predict_loader
-from foretell_torch.predictor import TorchPredictor, parameters_of
+from foretell_torch.predictor import TorchPredictor
 from foretell_torch.settings import LightningOptions
 
 SINGLE = (None, "auto", "single_device")

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from foretell.builtin.writers.zarr import ZarrOptions, ZarrWriter
 from foretell.digest import hash_json
+from foretell.frameworks import version
 from foretell.plan import Plan, spec_bytes
 from foretell.store.assemble import assemble
 from foretell.store.manifest import new_manifest
@@ -18,7 +19,6 @@ from foretell.store.open import open_objects
 from foretell.store.takeover import Clock
 from foretell.types import Arrays, Chunk
 
-from foretell_torch import frameworks
 from foretell_torch.writer.gather import Contents, Gatherer
 from foretell_torch.writer.record import Record, completed, write_record
 from foretell_torch.writer.spool import SPOOL
@@ -70,7 +70,7 @@ def _assemble(
             "rows": str(plan.n_rows),
         },
         plan=plan.to_json(),
-        versions={name: frameworks.version(name) for name in ("foretell", "torch", "lightning")},
+        versions={name: version(name) for name in ("foretell", "torch", "lightning")},
         created=CLOCK.now(),
         live=True,
     )

@@ -89,6 +89,12 @@ def _signature(target: Callable[..., Any]) -> inspect.Signature | None:
         return None
 
 
+def parameters_of(target: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
+    """The parameters of a class or function by name; none where it does not tell."""
+    signature = _signature(target)
+    return {} if signature is None else signature.parameters
+
+
 def _takes(signature: inspect.Signature | None, name: str) -> bool:
     if signature is None:
         return True
