@@ -268,8 +268,10 @@ class Reader:
         self._read_failures(head)
 
     def _read_workers(self) -> None:
+        # Times of local files may be stale, and with a newer head this file is newer too.
+        known = self._known.samples_version if self.objects.remote else None
         with suppress(FileNotFoundError):
-            found = self.objects.get_if_changed(WORKERS, self._known.samples_version)
+            found = self.objects.get_if_changed(WORKERS, known)
             if found is not None:
                 self._known.samples_version = found[1]
                 self._known.samples = samples_of(found[0]) or self._known.samples
