@@ -8,7 +8,7 @@ import pytest
 
 pytest.importorskip("textual", reason="the dashboard needs foretell[tui]")
 
-from foretell.errors import ConfigError, StorageError
+from foretell.errors import ConfigError, StorageError, StoreError
 from foretell_tui.app import WatchApp
 from foretell_tui.host import Host
 from foretell_tui.keys import ACTIONS, bound
@@ -254,7 +254,17 @@ class Hanging(ReadOnly):
         return super().get_if_changed(key, known)
 
 
-def test_keys_answer_while_a_read_hangs(tmp_path):
+ANSWERS = {
+    "the object store refuses access": StoreError(
+        "the object store refuses access", slug="store-denied"
+    ),
+    "the bucket does not exist": StorageError("the bucket does not exist", slug="store-vanished"),
+    "the object store failed": StorageError("the object store failed"),
+}
+"""What the screen says of a store that answers 403, 404 or 500, and how its backend raises that."""
+
+
+def test_keys_answer_while_a_read_hangs_and_after_it_failed(tmp_path):
     run = make_run(tmp_path / "r", 100)
     run.done(range(50))
     run.write_head()
@@ -262,24 +272,27 @@ def test_keys_answer_while_a_read_hangs(tmp_path):
     hanging = Hanging(run.objects)
     app.reader.follower.objects = hanging
 
-    async def story(pilot):
-        app.poller.look_now()
-        await pilot.pause(0.05)
+    async def keys(pilot):
         painted = app.host.frames
         for key in ("4", "1", "?", "escape", "tab", "z"):
             await pilot.press(key)
         assert app.host.frames >= painted + 6
+        assert "done 50" in text_of(app)
+
+    async def story(pilot):
+        app.poller.look_now()
+        await pilot.pause(0.05)
+        await keys(pilot)
         assert not hanging.gate.is_set()
-        hanging.error = StorageError("the object store failed")
-        hanging.gate.set()
-        await settle(pilot, "the object store failed")
+        for said, hanging.error in ANSWERS.items():
+            hanging.gate.set()
+            await settle(pilot, said)
+            await keys(pilot)
+            app.poller.look_now()
         hanging.error = None
         await pilot.press("r")
-        for _ in range(200):
-            await pilot.pause(0.02)
-            if "the object store failed" not in text_of(app):
-                break
-        assert "the object store failed" not in text_of(app)
+        await settle(pilot, "read ")
+        assert not any(said in text_of(app) for said in ANSWERS)
 
     drive(app, story)
 

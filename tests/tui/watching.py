@@ -9,7 +9,7 @@ from synthetic_runs import T0
 
 NAMES = (
     "fresh", "running", "done", "partial", "lost", "stale", "interrupted", "empty", "one", "ten",
-    "planned", "middle", "big",
+    "planned", "middle", "big", "resumed",
 )  # fmt: skip
 
 

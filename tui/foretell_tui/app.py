@@ -22,7 +22,7 @@ from foretell_tui.host import Host
 from foretell_tui.keys import ACTIONS, Action
 from foretell_tui.look import Look
 from foretell_tui.pace import LOCAL, REMOTE, Pace
-from foretell_tui.palette import BACKGROUNDS, TEXTS, Palette
+from foretell_tui.palette import Palette
 from foretell_tui.panes.compare import Compare, Comparer
 from foretell_tui.panes.results import Preview, Results
 from foretell_tui.panes.runs import Runs
@@ -44,6 +44,7 @@ class WatchApp(App[int]):
         look: Which signs may be used.
         actions: Keys.
         theme: ``dark``, ``light`` or ``mono``.
+        sixteen: Whether the terminal has sixteen colours and no more.
         interval: Seconds between looks; None for what suits the store, 0 for none.
         control: Whether retry and cancel may be started.
         screen: The screen to begin with.
@@ -68,6 +69,7 @@ class WatchApp(App[int]):
         look: Look | None = None,
         actions: Sequence[Action] = ACTIONS,
         theme: str = "dark",
+        sixteen: bool = False,
         interval: float | None = None,
         control: bool = False,
         screen: str = "overview",
@@ -85,7 +87,7 @@ class WatchApp(App[int]):
         self.desk.emit = self._effect
         self.deck = Deck(self.desk, actions)
         self.deck.inline = inline
-        self.palette = Palette(theme)
+        self.palette = Palette(theme, sixteen=sixteen)
         self.host = Host(self.deck, self.palette, self.act, self._wants_changed)
         self.deeds = Deeds(self)
         self.outside = Outside(self)
@@ -105,8 +107,7 @@ class WatchApp(App[int]):
         yield self.host
 
     def on_mount(self) -> None:
-        for name in BACKGROUNDS:
-            self.register_theme(_theme(name))
+        self.register_theme(_theme(self.palette))
         self.theme = f"foretell-{self.palette.theme}"
         self.host.focus()
         # What is known already is on the screen first.
@@ -295,12 +296,13 @@ class WatchApp(App[int]):
             self.poller.look_now()
 
 
-def _theme(name: str) -> Theme:
+def _theme(palette: Palette) -> Theme:
+    good = palette.style("good").color
     return Theme(
-        name=f"foretell-{name}",
-        primary="#2fd39a" if name == "dark" else "#00704f" if name == "light" else "#ffffff",
-        background=BACKGROUNDS[name],
-        surface=BACKGROUNDS[name],
-        foreground=TEXTS[name],
-        dark=name != "light",
+        name=f"foretell-{palette.theme}",
+        primary=good.name if good is not None else palette.text,
+        background=palette.background,
+        surface=palette.background,
+        foreground=palette.text,
+        dark=palette.theme != "light",
     )

@@ -6,6 +6,7 @@ import contextlib
 import os
 import shutil
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -179,12 +180,14 @@ def _app(session: Session, reader: Reader, look: Look, chosen: dict[str, Any]) -
             tries=[("pip install 'foretell[tui]'", ""), ("--once", "works without it")],
             slug="extra-missing",
         ) from error
+    sixteen = _sixteen()
     app = WatchApp(
         reader,
         view=opening.wait(),
-        look=look,
+        look=replace(look, shaded=not sixteen),
         actions=settings.actions,
         theme=_theme(chosen["theme"]),
+        sixteen=sixteen,
         interval=chosen["interval"],
         control=chosen["control"],
         screen=chosen["screen"],
@@ -244,7 +247,16 @@ def _theme(chosen: str) -> str:
     """``dark``, ``light`` or ``mono``."""
     if chosen != "auto":
         return chosen
-    if os.environ.get("NO_COLOR") or os.environ.get("TERM") in ("dumb", "vt100"):
+    # Textual leaves colours out where the variable is set, to nothing too.
+    if "NO_COLOR" in os.environ or os.environ.get("TERM") in ("dumb", "vt100"):
         return "mono"
     background = os.environ.get("COLORFGBG", "").rpartition(";")[2]
     return "light" if background in ("7", "15") else "dark"
+
+
+def _sixteen() -> bool:
+    """Whether the terminal has sixteen colours and no more, by what Textual goes by."""
+    from rich.console import Console
+    from textual.constants import COLOR_SYSTEM
+
+    return Console(force_terminal=True, color_system=COLOR_SYSTEM).color_system == "standard"  # type: ignore[arg-type]

@@ -43,10 +43,12 @@ class Look:
     Attributes:
         ascii: Only ASCII.
         colour: Whether colours tell states apart; without them only the signs do.
+        shaded: Whether there are enough colours for pictures.
     """
 
     ascii: bool = False
     colour: bool = True
+    shaded: bool = True
 
     @property
     def signs(self) -> tuple[str, ...]:

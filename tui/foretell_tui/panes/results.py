@@ -127,7 +127,7 @@ def drawn(preview: Any, width: int, desk: Desk) -> list[Line]:
     from foretell.previews.drawing import lines_of
     from foretell.previews.statistics import number
 
-    if not isinstance(preview, Image) or not desk.look.halves:
+    if not isinstance(preview, Image) or not (desk.look.halves and desk.look.shaded):
         texts = lines_of(preview, width, ascii_only=desk.look.ascii)
         return [[(text, _role(text))] for text in texts]
     lines: list[Line] = [[(preview.title, "title")]] if preview.title else []
