@@ -1,6 +1,7 @@
 """The dashboard under Textual's pilot: keys, mouse, palette, a store that hangs, resizing."""
 
 import asyncio
+import json
 import threading
 import time
 
@@ -297,14 +298,38 @@ def test_keys_answer_while_a_read_hangs_and_after_it_failed(tmp_path):
     drive(app, story)
 
 
+def test_lists_are_saved_as_csv_and_screens_as_svg(runs, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    app = app_of(runs["running"].objects)
+
+    async def story(pilot):
+        await pilot.press("x")
+        await pilot.press("4", "x")
+        assert isinstance(app.screen, TextPrompt)
+        await pilot.press("enter")
+        await pilot.press("x")
+        app.screen.query_one(Input).value = "json"
+        await pilot.press("enter")
+
+    drive(app, story)
+    assert len(list(tmp_path.glob("watch-overview-*.svg"))) == 1
+    (table,) = tmp_path.glob("watch-failures-*.csv")
+    assert table.read_text().startswith("kind,message,count,")
+    (document,) = tmp_path.glob("watch-failures-*.json")
+    assert [group["count"] for group in json.loads(document.read_text())] == [3, 1]
+
+
 def test_a_storm_of_sizes(runs):
     app = app_of(runs["big"].objects)
 
     async def story(pilot):
         for width, height in [(80, 24), (200, 60), (20, 3), (61, 16), (120, 36), (79, 23)] * 3:
             await pilot.resize_terminal(width, height)
-            lines = app.host._lines
-            assert len(lines) == height
+            for _ in range(500):
+                if len(app.host._lines) == height:
+                    break
+                await pilot.pause(0.01)
+            assert len(app.host._lines) == height
         assert "RUNNING" in text_of(app)
 
     drive(app, story)
@@ -328,8 +353,8 @@ def test_a_run_that_moves_is_shown_moving(tmp_path):
 def test_other_runs_can_be_gone_to(runs, tmp_path):
     rows = [
         {"run": "other.zarr", "state": "done", "pulse": "ended", "percent": 100.0, "rows": 5,
-         "rows_per_second": None, "unit": "rows", "age_seconds": 90.0, "bytes": 4096,
-         "exit_code": 0, "problem": ""},
+         "rows_per_second": None, "average_rows_per_second": 812.0, "unit": "rows",
+         "age_seconds": 90.0, "bytes": 4096, "exit_code": 0, "problem": ""},
     ]  # fmt: skip
     app = app_of(
         runs["running"].objects,
@@ -340,6 +365,7 @@ def test_other_runs_can_be_gone_to(runs, tmp_path):
     async def story(pilot):
         await pilot.press("9")
         await settle(pilot, "other.zarr")
+        assert "812 rows/s" in text_of(app)
         await pilot.press("enter")
         await settle(pilot, "DONE")
         assert app.desk.screen == "overview"

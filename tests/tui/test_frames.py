@@ -11,21 +11,11 @@ from foretell_tui.screens import arrange
 from foretell_tui.state import reduce
 from hypothesis import given
 from hypothesis import strategies as st
-from watching import NAMES, deck_of, looked, reader_of, view_of
+from watching import NAMES, deck_of, framed, reader_of, view_of
 
 SIZES = [(80, 24), (120, 36), (160, 50), (60, 15), (40, 5), (250, 80), (100, 30)]
 LOOKS = [Look(), Look(colour=False), Look(ascii=True), Look(ascii=True, colour=False)]
 ON_SCREEN = [*SCREEN_NAMES, "help"]
-
-
-def framed(objects, screen, width, height, look=None, **options):
-    """A frame, what the screen wants read before."""
-    reader = reader_of(objects)
-    view = looked(reader)
-    deck = deck_of(view, look, screen=screen, **options)
-    deck.lay_out(width, height)
-    deck.desk.take(reduce(view, reader.look(deck.wants())))
-    return deck, deck.frame(width, height)
 
 
 @given(st.integers(1, 260), st.integers(1, 90), st.sampled_from(ON_SCREEN))

@@ -68,21 +68,22 @@ def listed():
     """Runs as ``sdk runs --json`` has them."""
     row = {
         "run": "", "state": "done", "pulse": "ended", "percent": 100.0, "rows": 200_000,
-        "rows_per_second": 1834.0, "unit": "rows", "age_seconds": 8000.0, "bytes": 812_000_000,
-        "exit_code": 0, "problem": "",
+        "rows_per_second": None, "average_rows_per_second": 1834.0, "unit": "rows",
+        "age_seconds": 8000.0, "bytes": 812_000_000, "exit_code": 0, "problem": "",
     }  # fmt: skip
     return [
         row | {"run": "runs/tiles-eu-v3.zarr", "state": "running", "pulse": "beating",
-               "percent": 61.9, "age_seconds": 2.0},
+               "percent": 61.9, "rows_per_second": 1811.0, "age_seconds": 2.0},
         row | {"run": "runs/tiles-eu-v2.zarr"},
         row | {"run": "runs/a-rather-long-name/of-a-folder/with-tiles-of-norway.zarr",
                "state": "partial", "percent": 99.9, "exit_code": 3},
         row | {"run": "runs/gone.zarr", "state": "running", "pulse": "lost", "percent": 12.0,
-               "rows_per_second": None, "age_seconds": 90_000.0},
+               "average_rows_per_second": None, "age_seconds": 90_000.0},
         row | {"run": "runs/new.zarr", "state": "planned", "percent": None, "bytes": None,
-               "rows_per_second": None, "age_seconds": None},
+               "average_rows_per_second": None, "age_seconds": None},
         row | {"run": "s3://lab/broken.zarr", "state": "unknown", "percent": None, "bytes": None,
-               "rows_per_second": None, "age_seconds": None, "problem": "its manifest is damaged"},
+               "average_rows_per_second": None, "age_seconds": None,
+               "problem": "its manifest is damaged"},
     ]  # fmt: skip
 
 

@@ -19,7 +19,7 @@ from foretell_tui.deeds import Deeds
 from foretell_tui.desk import Desk, Effect
 from foretell_tui.first import opening
 from foretell_tui.host import Host
-from foretell_tui.keys import ACTIONS, Action
+from foretell_tui.keys import ACTIONS, Action, shown
 from foretell_tui.look import Look
 from foretell_tui.pace import LOCAL, REMOTE, Pace
 from foretell_tui.palette import Palette
@@ -143,8 +143,7 @@ class WatchApp(App[int]):
         first = first or (known.totals.done == 0 and view.totals.done > 0)
         self.outside.take(self.desk.view, view)
         self.desk.take(view)
-        if every is not None or self.poller.pace.base == 0 or not view.live:
-            self.desk.every = every
+        self.desk.every = every
         self.desk.paused = self.poller.pace.paused
         if first:
             self._wants_changed()
@@ -285,7 +284,9 @@ class WatchApp(App[int]):
             if action.control and not self.desk.control:
                 continue
             title = action.name.replace("_", " ")
-            yield SystemCommand(title, action.text, lambda name=action.name: self.act(name))
+            keys = " ".join(map(shown, action.keys))
+            text = f"{keys}   {action.text}" if action.text != title else keys
+            yield SystemCommand(title, text, lambda name=action.name: self.act(name))
 
     def on_app_blur(self, event: events.AppBlur) -> None:
         self.poller.pace.asleep = True

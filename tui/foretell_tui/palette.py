@@ -122,7 +122,10 @@ class Palette:
         if role == "selected":
             return Style.parse("reverse" if self.sixteen else _SELECTED[self.theme])
         if role == "cursor":
-            return Style(reverse=True, bold=True)
+            if self.theme == "mono":
+                return Style(reverse=True, bold=True)
+            pointer = self._styles["pointer"]
+            return Style(color=self.background, bgcolor=pointer, bold=True)
         if role == "marked":
             return Style(bold=True)
         if role.startswith("#"):

@@ -34,10 +34,11 @@ class Help(Pane):
         self.of: Pane | None = None
         self.others: Sequence[Pane] = ()
         self._top = 0
+        self._seen = ""
 
     @property
     def title(self) -> str:
-        return "Help"
+        return f"Help  {self._seen}".rstrip()
 
     @property
     def hint(self) -> str:
@@ -46,6 +47,9 @@ class Help(Pane):
     def body(self, width: int, height: int) -> Sequence[Line]:
         lines = self.lines(width)
         self._top = max(0, min(self._top, len(lines) - height))
+        last = min(len(lines), self._top + height)
+        whole = height >= len(lines)
+        self._seen = "" if whole else f"lines {self._top + 1} to {last} of {len(lines)}"
         return lines[self._top : self._top + height]
 
     def lines(self, width: int) -> list[Line]:
