@@ -98,7 +98,8 @@ def app_of(runs, predicted, screen, theme):
     theme, sixteen = FRAMES.get(theme, (theme, False))
 
     def compared(a, b, values):
-        return lines_of(compare(side_of(runs["running"].objects), side_of(runs["partial"].objects)))
+        found = compare(side_of(runs["done"].objects), side_of(runs["partial"].objects))
+        return lambda width: lines_of(found, width)
 
     return WatchApp(
         reader, view=looked(reader), interval=0, theme=theme, sixteen=sixteen, screen=screen,

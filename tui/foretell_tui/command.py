@@ -6,6 +6,7 @@ import contextlib
 import os
 import shutil
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -221,8 +222,8 @@ def found_runs() -> list[dict[str, Any]]:
     return [row for row in map(row_of, places.values()) if row is not None]
 
 
-def compared(a: str, b: str, values: int | None) -> list[str]:
-    """What ``sdk compare`` says of two runs."""
+def compared(a: str, b: str, values: int | None) -> Callable[[int], list[str]]:
+    """What ``sdk compare`` says of two runs, in so many columns."""
     from foretell.cli.comparing import lines_of
     from foretell.cli.parts import writer_of
     from foretell.store.compare import compare, with_values
@@ -231,7 +232,7 @@ def compared(a: str, b: str, values: int | None) -> list[str]:
     comparison = compare(side_of(_open(a)), side_of(_open(b)))
     if values is not None:
         comparison = with_values(comparison, writer_of, values)
-    return lines_of(comparison)
+    return lambda width: lines_of(comparison, width)
 
 
 def _unicode() -> bool:

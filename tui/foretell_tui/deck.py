@@ -69,6 +69,7 @@ class Deck:
         for place in self.places:
             pane = self.panes[place.pane]
             pane.width = max(0, place.width - 4) if pane.framed else place.width
+            pane.height = max(0, place.height - 2) if pane.framed else place.height
         if self.focus not in self._focusable():
             self.focus = self._kept.get(self.desk.screen, "")
         if self.focus not in self._focusable():

@@ -76,7 +76,10 @@ class Chunks(ListPane):
             "" if row.seconds is None else words.seconds(row.seconds),
             "" if row.started is None else words.clock(row.started),
         )
-        return [(text, state_role(row.code) if row.code not in (0, 3) else "")]
+        role = state_role(row.code)
+        rest = role if row.code not in (0, 3) else ""
+        # The sign stands behind the id, nine cells wide.
+        return [(text[:10], rest), (text[10:11], role), (text[11:], rest)]
 
     def _cells(
         self, width: int, chunk: str, state: str, rows: str, worker: str, tries: str, took: str,

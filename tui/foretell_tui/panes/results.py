@@ -66,7 +66,7 @@ class Preview(Pane):
         """What is asked of the reader."""
         return Wanted(
             self.output, chunk, step, self.view, self.index, max(20, self.width),
-            max(4, self.height - 3),
+            max(4, self.height - 2),
         )  # fmt: skip
 
     def ask(self, chunk: int | None = None, step: int = 0) -> None:

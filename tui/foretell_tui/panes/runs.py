@@ -76,9 +76,12 @@ class Runs(ListPane):
             "" if row["percent"] is None else f"{row['percent']:.1f} %",
             "" if rate is None else f"{words.rate(rate)} {row['unit']}/s",
             "" if row["age_seconds"] is None else words.short(row["age_seconds"]),
-            row["problem"] if row["bytes"] is None else size(row["bytes"]),
+            "" if row["bytes"] is None else size(row["bytes"]),
             self.desk.look.dots,
         )
+        if row["problem"]:
+            # There are no figures where the reason stands.
+            text = f"{text.rstrip()}  {row['problem']}"
         here = row["run"] == self.desk.run
         return [(text, "bold" if here else _TONES.get(state, ""))]
 

@@ -95,6 +95,8 @@ class Timeline(Pane):
             at = mark * columns // marks
             moment = stream.start + (stream.stop - stream.start) * at / columns
             text = f"{self.desk.look.tick_mark} {words.day_clock(moment, wall)}"
+            # Where two marks would tell the same second, tenths tell them apart.
+            text += f".{int(moment * 10) % 10}" if stream.stop - stream.start < 2 * marks else ""
             line += " " * (_LABEL + at - len(line)) + text
         return [(line, "dim")]
 
