@@ -240,6 +240,28 @@ def test_commands_are_copied_and_run_only_with_control_after_asking(runs, monkey
     assert started == [("cancel", "runs/tiles-eu-v3.zarr")]
 
 
+@pytest.mark.parametrize(
+    ("name", "pane", "command"),
+    [
+        ("lost", "map", "sdk resume runs/tiles-eu-v3.zarr"),
+        ("lost", "brief-failures", "sdk resume runs/tiles-eu-v3.zarr"),
+        ("partial", "map", "sdk failures runs/tiles-eu-v3.zarr"),
+        ("partial", "brief-failures", "sdk retry runs/tiles-eu-v3.zarr --kind FileNotFoundError"),
+    ],
+)
+def test_c_copies_the_command_that_is_offered(runs, name, pane, command):
+    app = app_of(runs[name].objects)
+    copied: list[str] = []
+
+    async def story(pilot):
+        app.copy_to_clipboard = copied.append
+        app.deck.focus_on(pane)
+        await pilot.press("c")
+
+    drive(app, story)
+    assert copied == [command]
+
+
 class Hanging(ReadOnly):
     """A store whose reads take as long as a test wants."""
 

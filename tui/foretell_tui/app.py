@@ -57,7 +57,11 @@ class WatchApp(App[int]):
         error: What ended the watching, None when the user did.
     """
 
-    CSS = "Screen { layout: vertical; } Screen.inline { height: auto; }"
+    CSS = """
+    Screen { layout: vertical; }
+    Screen.inline { height: auto; }
+    ToastRack { margin-bottom: 3; }
+    """
     TITLE = "sdk watch"
     ENABLE_COMMAND_PALETTE = True
 

@@ -214,7 +214,7 @@ class Deck:
 
 _OWN = frozenset(
     {"up", "down", "left", "right", "page_up", "page_down", "home", "end", "open", "copy",
-     "sort", "follow", "view_as", "export"}
+     "sort", "follow", "view_as", "export", "command"}
 )  # fmt: skip
 """Actions that mean the pane in front and nobody else."""
 

@@ -230,5 +230,10 @@ def _words(text: str, width: int) -> list[str]:
     return lines
 
 
+def part_of(top: int, height: int, count: int) -> str:
+    """``lines 1 to 18 of 52`` where not all of a text is in sight, else nothing."""
+    return f"lines {top + 1} to {min(count, top + height)} of {count}" if height < count else ""
+
+
 paragraph = _words
 """Text in lines of at most so many cells, broken between words."""

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from foretell_tui.desk import Desk, Effect
 from foretell_tui.line import Line, wrap
-from foretell_tui.panes.base import Pane, paragraph
+from foretell_tui.panes.base import Pane, paragraph, part_of
 
 Comparer = Callable[[str, str, int | None], Callable[[int], list[str]]]
 """Two runs, and how many chunks' values to compare (None for none), to lines of some width."""
@@ -31,10 +31,13 @@ class Compare(Pane):
         self._told: Callable[[int], list[str]] | None = None
         self._top = 0
         self._working = False
+        self._seen = ""
 
     @property
     def title(self) -> str:
-        return f"Compare  A this run  B {self.other}" if self.other else "Compare"
+        if not self.other:
+            return "Compare"
+        return f"Compare  A this run  B {self.other}  {self._seen}".rstrip()
 
     @property
     def hint(self) -> str:
@@ -51,6 +54,7 @@ class Compare(Pane):
         self.lines = [part for line in self._told(width) for part in wrap(line, width)]
         self._top = max(0, min(self._top, len(self.lines) - height))
         shown = self.lines[self._top : self._top + height]
+        self._seen = part_of(self._top, len(shown), len(self.lines))
         return [[(line, self._role(line, self._top + at))] for at, line in enumerate(shown)]
 
     @staticmethod

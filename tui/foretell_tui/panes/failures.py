@@ -13,13 +13,11 @@ from foretell.text import plural
 from foretell_tui import words
 from foretell_tui.desk import Desk, Effect
 from foretell_tui.line import Line, cut, left, right, wrap
-from foretell_tui.panes.base import ListPane, Pane, paragraph
+from foretell_tui.panes.base import ListPane, Pane, paragraph, part_of
 
 
-def retry_command(desk: Desk, group: FailureGroup | None) -> str:
+def retry_command(desk: Desk, group: FailureGroup) -> str:
     """What would predict a group again."""
-    if group is None:
-        return f"sdk retry {desk.run}"
     return f"sdk retry {desk.run} --kind {group.example.kind}"
 
 
@@ -78,8 +76,12 @@ class _Groups(ListPane):
         self.selected()
         self.desk.emit(Effect("screen", "failures"))
 
-    def do_command(self) -> None:
-        self.desk.copy(retry_command(self.desk, self.chosen()), "command")
+    def do_command(self) -> bool:
+        group = self.chosen()
+        if group is None:
+            return False
+        self.desk.copy(retry_command(self.desk, group), "command")
+        return True
 
     def do_copy(self) -> None:
         group = self.chosen()
@@ -237,11 +239,12 @@ class FailureDetail(Pane):
         self._groups = groups
         self._top = 0
         self._of: str = ""
+        self._seen = ""
 
     @property
     def title(self) -> str:
         group = self._groups.chosen()
-        return f"{group.example.kind}" if group is not None else "Failure"
+        return f"{group.example.kind}  {self._seen}".rstrip() if group is not None else "Failure"
 
     @property
     def hint(self) -> str:
@@ -255,6 +258,7 @@ class FailureDetail(Pane):
             self._of, self._top = group.example.cause, 0
         lines = detail_lines(group, self.desk, width)
         self._top = max(0, min(self._top, len(lines) - height))
+        self._seen = part_of(self._top, height, len(lines))
         return lines[self._top : self._top + height]
 
     def _advice(self) -> str:
@@ -277,8 +281,8 @@ class FailureDetail(Pane):
     def do_home(self) -> None:
         self._top = 0
 
-    def do_command(self) -> None:
-        self._groups.do_command()
+    def do_command(self) -> bool:
+        return self._groups.do_command()
 
     def do_copy(self) -> None:
         if (group := self._groups.chosen()) is not None:
