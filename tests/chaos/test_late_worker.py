@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from foretell.store.identity import process_started
+from foretell.store.layout import MANIFEST
 from foretell.types import ChunkState
 from forks import ForkBench
 from small_run import CHUNKS, SETTINGS, finished, prepare, tree
@@ -74,6 +75,7 @@ def state_of(pid: int) -> str:
 @pytest.fixture
 def cluster(fork_bench: ForkBench) -> Iterator[JoinedCluster]:
     mark = fork_bench.folder / "stopped.mark"
+    manifest = fork_bench.store / MANIFEST
     faulty = {
         "FORETELL_TESTING_FAULT": f"op=put-staged,key={PUT},do=stop",
         "FORETELL_TESTING_FAULT_MARK": str(mark),
@@ -81,12 +83,14 @@ def cluster(fork_bench: ForkBench) -> Iterator[JoinedCluster]:
     }
     prepare(fork_bench)
     joined = JoinedCluster(fork_bench, faulty)
-    # Past the dry batch, only the faulty worker computes until it is stopped.
+    # Past the dry batch, which comes before the manifest, only the faulty worker computes until it
+    # is stopped. A first chunk that another one finished would show that chunks are short, and all
+    # that are left could go to it in one task.
     fork_bench.model(
         f"""
 import os, time
 def f(x):
-    others = os.getpid() != {joined.faulty.pid} and x[0, 0] > 0
+    others = os.getpid() != {joined.faulty.pid} and os.path.exists({str(manifest)!r})
     while others and not os.path.exists({str(mark)!r}):
         time.sleep(0.01)
     return {{"y": x * 2, "z": x.sum(1)}}

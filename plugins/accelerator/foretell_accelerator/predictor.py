@@ -12,9 +12,9 @@ from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 from foretell.abc import Predictor
-from foretell.digest import hash_file, hash_json, hash_object, hash_path
+from foretell.builtin.predictors.parts import UserParts
+from foretell.digest import hash_json, hash_path
 from foretell.errors import ConfigError, ForetellError, LoadError
-from foretell.imports import load_object, module_file
 from foretell.rows import to_outputs
 from foretell.types import Batch, Examples
 
@@ -50,8 +50,8 @@ class ArtifactPredictor(Predictor):
         postprocess: Callable[[Any], Any] | None = None,
     ) -> None:
         self.options = options
-        self._live = {"model": model, "collate": collate, "postprocess": postprocess}
-        self._loaded = dict(self._live)
+        live = {"model": model, "collate": collate, "postprocess": postprocess}
+        self._parts = UserParts(options, live)
         if options.artifact is None and options.model is None and model is None:
             raise ConfigError(
                 "the job names neither an artifact nor a model",
@@ -62,10 +62,7 @@ class ArtifactPredictor(Predictor):
                 ],
                 slug="config-model",
             )
-        for part in self._live:
-            text = self._import_string(part)
-            if text is not None:
-                module_file(text, options.base_dir)
+        self._parts.find()
         weights.check(self.checkpoint, options.checkpoint)
         if self.artifact is not None:
             read_manifest(self.artifact)
@@ -97,7 +94,7 @@ class ArtifactPredictor(Predictor):
     @property
     def has_model(self) -> bool:
         """Whether the model itself is there, beside or instead of an artifact."""
-        return self.options.model is not None or self._live["model"] is not None
+        return self._parts.given("model")
 
     # --- the model ------------------------------------------------------------------------------
 
@@ -107,9 +104,9 @@ class ArtifactPredictor(Predictor):
         Raises:
             LoadError: with the cause.
         """
-        self._part("collate")
-        self._part("postprocess")
-        target = self._part("model")
+        self._parts.get("collate")
+        self._parts.get("postprocess")
+        target = self._parts.get("model")
         if weights.is_module(target):
             weights.load_into(target, self.checkpoint)
             return target.eval()
@@ -141,7 +138,7 @@ class ArtifactPredictor(Predictor):
     # --- a batch --------------------------------------------------------------------------------
 
     def collate(self, examples: Examples) -> Any:
-        function = self._part("collate")
+        function = self._parts.get("collate")
         return examples if function is None else function(examples)
 
     def predict(self, model: Callable[[Any], Any], batch: Batch) -> Any:
@@ -149,7 +146,7 @@ class ArtifactPredictor(Predictor):
         return model(batch.inputs)
 
     def postprocess(self, predictions: Any) -> Mapping[str, Any]:
-        function = self._part("postprocess")
+        function = self._parts.get("postprocess")
         return to_outputs(predictions if function is None else function(predictions))
 
     # --- identity -------------------------------------------------------------------------------
@@ -159,8 +156,7 @@ class ArtifactPredictor(Predictor):
         parts = dict(self.model_fingerprint())
         if self.artifact is not None:
             parts["artifact"] = read_manifest(self.artifact).hash
-        for name in ("collate", "postprocess"):
-            parts |= self._identity(name)
+        parts |= self._parts.fingerprint("collate", "postprocess")
         if self.options.version is not None:
             parts["version"] = self.options.version
         return parts
@@ -170,39 +166,12 @@ class ArtifactPredictor(Predictor):
         if not self.has_model:
             return {}
         options = self.options
-        parts = self._identity("model") | {"options": hash_json(options.options)}
+        parts = self._parts.fingerprint("model") | {"options": hash_json(options.options)}
         if self.checkpoint is not None:
             parts["checkpoint"] = hash_path(self.checkpoint)
         if options.version is not None:
             parts["version"] = options.version
         return parts
-
-    def _identity(self, part: str) -> dict[str, str]:
-        text = self._import_string(part)
-        if text is not None:
-            file = module_file(text, self.options.base_dir)
-            return {part: text} | ({} if file is None else {f"{part}.source": hash_file(file)})
-        live = self._live[part]
-        if live is None:
-            return {}
-        if self.options.version is not None:
-            return {part: str(getattr(live, "__qualname__", type(live).__qualname__))}
-        return {part: hash_object(live, part)}
-
-    def _import_string(self, part: str) -> str | None:
-        if self._live[part] is not None:
-            return None
-        text: str | None = getattr(self.options, part)
-        return text
-
-    def _part(self, part: str) -> Any:
-        text = self._import_string(part)
-        if self._loaded[part] is None and text is not None:
-            found = load_object(text, self.options.base_dir)
-            if not callable(found):
-                raise LoadError(f"{text} is not callable", facts=[("got", type(found).__name__)])
-            self._loaded[part] = found
-        return self._loaded[part]
 
 
 def _parameters(target: Any) -> Mapping[str, inspect.Parameter]:

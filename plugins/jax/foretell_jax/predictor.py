@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from foretell.abc.predictor import Predictor
-from foretell.digest import hash_file, hash_json, hash_object, hash_path
+from foretell.builtin.predictors.parts import UserParts
+from foretell.digest import hash_json, hash_path
 from foretell.errors import ConfigError, LoadError
-from foretell.imports import load_object, module_file
 from foretell.rows import to_outputs
 from foretell.types import Batch, Examples
 
@@ -22,8 +22,6 @@ from foretell_jax.options import JaxOptions
 
 if TYPE_CHECKING:
     from foretell_jax.parameters import Parameters
-
-_PARTS = ("model", "params", "collate", "postprocess")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,13 +74,8 @@ class JaxPredictor(Predictor):
     ) -> None:
         self.options = options
         model, params = model if isinstance(model, tuple) else (model, None)
-        self._live = {
-            "model": model,
-            "params": params,
-            "collate": collate,
-            "postprocess": postprocess,
-        }
-        self._found: dict[str, Any] = {}
+        live = {"model": model, "params": params, "collate": collate, "postprocess": postprocess}
+        self._parts = UserParts(options, live, check=_anything)
         self._check()
 
     @classmethod
@@ -115,7 +108,7 @@ class JaxPredictor(Predictor):
 
     def _check(self) -> None:
         options = self.options
-        if self._live["model"] is None and options.model is None:
+        if not self._parts.given("model"):
             raise ConfigError(
                 "the job names no model",
                 facts=[("missing", "predictor.model")],
@@ -127,7 +120,7 @@ class JaxPredictor(Predictor):
             for name, given in (
                 ("checkpoint", options.checkpoint),
                 ("params", options.params),
-                ("live parameters", self._live["params"]),
+                ("live parameters", self._parts.live("params")),
             )
             if given is not None
         ]
@@ -137,10 +130,7 @@ class JaxPredictor(Predictor):
                 facts=[("got", " and ".join(sources)), ("expected", "one of them")],
                 slug="config-params",
             )
-        for part in _PARTS:
-            text = self._import_string(part)
-            if text is not None:
-                module_file(text, options.base_dir)
+        self._parts.find()
         if options.checkpoint is not None and "://" in options.checkpoint:
             raise ConfigError(
                 "a checkpoint of a JAX model is a local file or folder",
@@ -165,10 +155,10 @@ class JaxPredictor(Predictor):
         from foretell_jax.functions import as_call, own_parameters
         from foretell_jax.parameters import InMemory, from_function, open_parameters
 
-        self._part("collate")
-        self._part("postprocess")
+        self._parts.get("collate")
+        self._parts.get("postprocess")
         name = self.options.model or "the model"
-        model, params = self._model(name), self._live["params"]
+        model, params = self._model(name), self._parts.live("params")
         if isinstance(model, tuple):
             model, params = model
         own = own_parameters(model)
@@ -177,7 +167,7 @@ class JaxPredictor(Predictor):
             parameters = open_parameters(self.checkpoint, self.options.format)
         elif self.options.params is not None:
             parameters = from_function(
-                self._part("params"), self.options.options, self.options.seed
+                self._parts.get("params"), self.options.options, self.options.seed
             )
         else:
             parameters = InMemory(params if params is not None else own if own is not None else {})
@@ -185,7 +175,7 @@ class JaxPredictor(Predictor):
 
     def _model(self, name: str) -> Any:
         """The function or module itself, made by its class or factory where it has one."""
-        target = self._part("model")
+        target = self._parts.get("model")
         options = self.options.options
         if self.options.factory or isinstance(target, type):
             try:
@@ -196,12 +186,12 @@ class JaxPredictor(Predictor):
                     facts=[("options", ", ".join(options) or "none"), ("cause", str(error))],
                     slug="config-options",
                 ) from error
-        _check_options(options, target, self._part("params"))
+        _check_options(options, target, self._parts.get("params"))
         taken = _taken(target, options)
         return functools.partial(target, **taken) if taken else target
 
     def collate(self, examples: Examples) -> Any:
-        function = self._part("collate")
+        function = self._parts.get("collate")
         return examples if function is None else function(examples)
 
     def predict(self, model: JaxModel, batch: Batch) -> Any:
@@ -210,22 +200,13 @@ class JaxPredictor(Predictor):
         return apply(model.call, batch.keys, model.params, batch.inputs, batch.mask)
 
     def postprocess(self, predictions: Any) -> Mapping[str, Any]:
-        function = self._part("postprocess")
+        function = self._parts.get("postprocess")
         return to_outputs(predictions if function is None else function(predictions))
 
     def fingerprint(self) -> Mapping[str, str]:
         """Source files of what is named, state of what is live, settings, weights, JAX itself."""
         options = self.options
-        parts: dict[str, str] = {}
-        for name in _PARTS:
-            text, live = self._import_string(name), self._live[name]
-            if text is not None:
-                parts[name] = text
-                file = module_file(text, options.base_dir)
-                if file is not None:
-                    parts[f"{name}.source"] = hash_file(file)
-            elif live is not None:
-                parts[name] = hash_object(live, name) if options.version is None else _name_of(live)
+        parts = self._parts.fingerprint()
         if options.factory:
             parts["factory"] = "true"
         parts["options"] = hash_json(options.options)
@@ -234,21 +215,6 @@ class JaxPredictor(Predictor):
         if options.version is not None:
             parts["version"] = options.version
         return parts | _jax_versions()
-
-    def _import_string(self, part: str) -> str | None:
-        if self._live[part] is not None:
-            return None
-        text: str | None = getattr(self.options, part)
-        return text
-
-    def _part(self, part: str) -> Any:
-        """A live part, or one imported the first time it is wanted."""
-        if self._live[part] is not None:
-            return self._live[part]
-        text = self._import_string(part)
-        if text is not None and part not in self._found:
-            self._found[part] = load_object(text, self.options.base_dir)
-        return self._found.get(part)
 
 
 def _taken(target: Any, options: Mapping[str, Any]) -> dict[str, Any]:
@@ -280,8 +246,8 @@ def _check_options(options: Mapping[str, Any], *targets: Any) -> None:
         )
 
 
-def _name_of(value: Any) -> str:
-    return str(getattr(value, "__qualname__", type(value).__qualname__))
+def _anything(found: Any, text: str) -> None:
+    """Parts may be modules and trees of parameters: what loads them says what is wrong."""
 
 
 def _hashed(path: Path) -> str:

@@ -26,8 +26,8 @@ from typing import Any, ClassVar
 import numpy as np
 from foretell.abc.predictor import Predictor
 from foretell.builtin.predictors import identity
+from foretell.builtin.predictors.parts import UserParts
 from foretell.errors import ConfigError, ForetellError, LoadError
-from foretell.imports import load_object, module_file
 from foretell.rows import to_outputs
 from foretell.types import Batch, Examples
 
@@ -68,8 +68,8 @@ class TorchPredictor(Predictor):
         postprocess: Callable[[Any], Any] | None = None,
     ) -> None:
         self.options = options
-        self._live = {"model": model, "collate": collate, "postprocess": postprocess}
-        self._loaded = dict(self._live)
+        live = {"model": model, "collate": collate, "postprocess": postprocess}
+        self._parts = UserParts(options, live)
         if model is None and options.model is None:
             raise ConfigError(
                 "the job names no model",
@@ -79,10 +79,7 @@ class TorchPredictor(Predictor):
             )
         for package in self.packages:
             _check_installed(package)
-        for part in self._live:
-            text = self._import_string(part)
-            if text is not None:
-                module_file(text, options.base_dir)
+        self._parts.find()
         identity.check_checkpoint(self.checkpoint, options.checkpoint)
 
     @classmethod
@@ -117,9 +114,9 @@ class TorchPredictor(Predictor):
             A ``torch.nn.Module`` on the CPU, no parameter of which wants a gradient.
         """
         frameworks.torch()
-        self._part("collate")
-        self._part("postprocess")
-        module = self._make(self._part("model"))
+        self._parts.get("collate")
+        self._parts.get("postprocess")
+        module = self._make(self._parts.get("model"))
         if not frameworks.is_module(module):
             raise LoadError(
                 f"{self._name()} gives no torch.nn.Module",
@@ -185,13 +182,13 @@ class TorchPredictor(Predictor):
         weights.load_into(module, found, path, strict=options.strict)
 
     def _name(self) -> str:
-        return self._import_string("model") or identity.name_of(self._live["model"])
+        return self._parts.name("model")
 
     # --- a batch --------------------------------------------------------------------------------
 
     def collate(self, examples: Examples) -> Any:
         """The user's ``collate``, or arrays as they are and records stacked key by key."""
-        function = self._part("collate")
+        function = self._parts.get("collate")
         return default_collate(examples) if function is None else function(examples)
 
     def predict(self, model: Any, batch: Batch) -> Any:
@@ -206,7 +203,7 @@ class TorchPredictor(Predictor):
         return model(inputs, **extra)
 
     def postprocess(self, predictions: Any) -> Mapping[str, Any]:
-        function = self._part("postprocess")
+        function = self._parts.get("postprocess")
         return to_outputs(predictions if function is None else function(predictions))
 
     def started(self, model: Any) -> None:
@@ -220,35 +217,13 @@ class TorchPredictor(Predictor):
     def fingerprint(self) -> Mapping[str, str]:
         """Source files of what is named, state of what is live, settings, weights, versions."""
         options = self.options
-        parts: dict[str, str] = {}
-        for name, live in self._live.items():
-            text = self._import_string(name)
-            if text is not None:
-                parts |= identity.named(name, text, module_file(text, options.base_dir))
-            elif live is not None:
-                parts[name] = identity.live(live, name, options.version)
+        parts = self._parts.fingerprint()
         parts |= identity.settings(options.options, factory=False)
         if self.checkpoint is not None:
             parts["checkpoint"] = identity.checkpoint(self.checkpoint, options.version)
         if options.version is not None:
             parts["version"] = options.version
         return parts | {package: frameworks.version(package) for package in self.packages}
-
-    def _import_string(self, part: str) -> str | None:
-        if self._live[part] is not None:
-            return None
-        text: str | None = getattr(self.options, part)
-        return text
-
-    def _part(self, part: str) -> Any:
-        """The model, collate or postprocess: live, or imported the first time it is wanted."""
-        text = self._import_string(part)
-        if self._loaded[part] is None and text is not None:
-            found = load_object(text, self.options.base_dir)
-            if not callable(found):
-                raise LoadError(f"{text} is not callable", facts=[("got", type(found).__name__)])
-            self._loaded[part] = found
-        return self._loaded[part]
 
 
 def _check_installed(package: str) -> None:

@@ -20,7 +20,9 @@ from distributed import Client, Future, KilledWorker, LocalCluster, Nanny, Worke
 
 from foretell.config.schedule import ScheduleOptions
 from foretell.engine import tasks
+from foretell.engine.attendance import Attendance
 from foretell.engine.messages import WorkerJob
+from foretell.engine.quiet import Quiet
 from foretell.errors import LoadError
 from foretell.heap import heap_environment
 from foretell.paths import cache_dir
@@ -144,7 +146,7 @@ class Cluster:
         self.inbox = inbox
         self.kind = _kind(schedule)
         self._futures: dict[str, Future] = {}
-        self._quiet = _Quiet()
+        self._quiet = Quiet()
         scratch = {"temporary-directory": str(cache_dir() / "dask")}
         self._config = dask.config.set(_SETTINGS | scratch | _environment(threads, cpu_threads))
         self._cluster: Any = None
@@ -156,6 +158,7 @@ class Cluster:
             # A scheduler that is there answers at once; our own is still starting.
             patience = 10 if self._cluster is None else 30
             self._client = Client(address, set_as_default=False, timeout=patience, name="foretell")
+            self._attendance = Attendance(self._client, self._joined, self._left)
         except (OSError, TimeoutError, ValueError, TypeError, RuntimeError) as error:
             self.close()
             raise LoadError(
@@ -167,9 +170,6 @@ class Cluster:
                 tries=[("--set schedule.cluster=local", "use this machine")],
                 slug="cluster",
             ) from error
-        self._client.subscribe_topic("all", self._heard)
-        for worker in self.workers():
-            inbox.put(WorkerJoined(worker))
 
     def workers(self) -> list[str]:
         """Addresses the scheduler knows now."""
@@ -303,15 +303,13 @@ class Cluster:
         else:
             self.inbox.put(TaskEnded(future.key, address, result=result))
 
-    def _heard(self, event: tuple[float, Any]) -> None:
-        _, message = event
-        if self._closing or not isinstance(message, Mapping):
-            return
-        if message.get("action") == "remove-worker":
-            address = str(message["worker"])
+    def _joined(self, address: str) -> None:
+        if not self._closing:
+            self.inbox.put(WorkerJoined(address))
+
+    def _left(self, address: str) -> None:
+        if not self._closing:
             self.inbox.put(WorkerLeft(address))
-        elif message.get("action") == "add-worker":
-            self.inbox.put(WorkerJoined(str(message["worker"])))
 
 
 def _kind(schedule: ScheduleOptions) -> str:
@@ -378,26 +376,3 @@ def _environment(threads: int, cpu_threads: int) -> dict[str, Any]:
             **dict.fromkeys(names, cpu_threads),
         }
     }
-
-
-class _Quiet:
-    """Dask's own log lines go nowhere while we run: what matters we say ourselves."""
-
-    def __init__(self) -> None:
-        self._loggers = [logging.getLogger(n) for n in ("distributed", "tornado", "asyncio")]
-        self._levels = [logger.level for logger in self._loggers]
-        self._names = [
-            name for name in logging.root.manager.loggerDict if name.startswith("distributed.")
-        ]
-        self._children = {name: logging.getLogger(name).level for name in self._names}
-        for logger in self._loggers:
-            logger.setLevel(logging.CRITICAL + 1)
-        for name in self._names:
-            logging.getLogger(name).setLevel(logging.CRITICAL + 1)
-
-    def end(self) -> None:
-        """Give the levels back."""
-        for logger, level in zip(self._loggers, self._levels, strict=True):
-            logger.setLevel(level)
-        for name, level in self._children.items():
-            logging.getLogger(name).setLevel(level)

@@ -85,9 +85,8 @@ class LightningPredictor(TorchPredictor):
         return module
 
     def _load_weights(self, module: Any) -> None:
-        if isinstance(self._loaded["model"], type) or not frameworks.is_module(
-            self._loaded["model"]
-        ):
+        model = self._parts.get("model")
+        if isinstance(model, type) or not frameworks.is_module(model):
             return  # done where it was made
         super()._load_weights(module)
 
@@ -95,7 +94,7 @@ class LightningPredictor(TorchPredictor):
 
     def collate(self, examples: Examples) -> Any:
         """The user's ``collate``; else the loader's, or PyTorch's ``default_collate``."""
-        if self._live["collate"] is not None or self.options.collate is not None:
+        if self._parts.given("collate"):
             return super().collate(examples)
         self._find_collate()
         if isinstance(examples, list):

@@ -26,8 +26,8 @@ from pydantic import Field
 from foretell.abc.options import PredictorOptions
 from foretell.abc.predictor import Predictor
 from foretell.builtin.predictors import identity, signatures
+from foretell.builtin.predictors.parts import UserParts
 from foretell.errors import ConfigError, ForetellError, LoadError
-from foretell.imports import load_object, module_file
 from foretell.rows import to_outputs
 from foretell.types import Batch, Examples
 
@@ -90,8 +90,8 @@ class CallablePredictor(Predictor):
         postprocess: Callable[[Any], Any] | None = None,
     ) -> None:
         self.options = options
-        self._live = {"model": model, "collate": collate, "postprocess": postprocess}
-        self._loaded = dict(self._live)
+        live = {"model": model, "collate": collate, "postprocess": postprocess}
+        self._parts = UserParts(options, live, signatures.check_callable)
         if model is None and options.model is None:
             raise ConfigError(
                 "the job names no model",
@@ -99,10 +99,7 @@ class CallablePredictor(Predictor):
                 tries=[('model = "module:function"', "a function that takes a batch")],
                 slug="config-model",
             )
-        for part in self._live:
-            text = self._import_string(part)
-            if text is not None:
-                module_file(text, options.base_dir)
+        self._parts.find()
         identity.check_checkpoint(self.checkpoint, options.checkpoint)
 
     @classmethod
@@ -130,10 +127,10 @@ class CallablePredictor(Predictor):
 
     def load(self) -> LoadedCallable:
         """Import the model and, where it is a class or factory, make the callable."""
-        self._part("collate")
-        self._part("postprocess")
-        target = self._part("model")
-        name = self._import_string("model") or identity.name_of(target)
+        self._parts.get("collate")
+        self._parts.get("postprocess")
+        target = self._parts.get("model")
+        name = self._parts.name("model")
         once = isinstance(target, type) or self.options.factory
         given = signatures.arguments(target, name, self.options.options, self.checkpoint, once)
         if once:
@@ -143,47 +140,26 @@ class CallablePredictor(Predictor):
         return LoadedCallable(call, signatures.wants(call, name))
 
     def collate(self, examples: Examples) -> Any:
-        function = self._part("collate")
+        function = self._parts.get("collate")
         return examples if function is None else function(examples)
 
     def predict(self, model: LoadedCallable, batch: Batch) -> Any:
         return model(batch)
 
     def postprocess(self, predictions: Any) -> Mapping[str, Any]:
-        function = self._part("postprocess")
+        function = self._parts.get("postprocess")
         return to_outputs(predictions if function is None else function(predictions))
 
     def fingerprint(self) -> Mapping[str, str]:
         """Source files of what is named, state of what is live, settings, weights, version."""
         options = self.options
-        parts: dict[str, str] = {}
-        for name, live in self._live.items():
-            text = self._import_string(name)
-            if text is not None:
-                parts |= identity.named(name, text, module_file(text, options.base_dir))
-            elif live is not None:
-                parts[name] = identity.live(live, name, options.version)
+        parts = self._parts.fingerprint()
         parts |= identity.settings(options.options, factory=options.factory)
         if self.checkpoint is not None:
             parts["checkpoint"] = identity.checkpoint(self.checkpoint, options.version)
         if options.version is not None:
             parts["version"] = options.version
         return parts
-
-    def _import_string(self, part: str) -> str | None:
-        if self._live[part] is not None:
-            return None
-        text: str | None = getattr(self.options, part)
-        return text
-
-    def _part(self, part: str) -> Any:
-        """The model, collate or postprocess: live, or imported the first time it is wanted."""
-        text = self._import_string(part)
-        if self._loaded[part] is None and text is not None:
-            found = load_object(text, self.options.base_dir)
-            signatures.check_callable(found, text)
-            self._loaded[part] = found
-        return self._loaded[part]
 
 
 def _make(target: Any, name: str, given: Mapping[str, Any]) -> Any:
