@@ -144,6 +144,20 @@ def test_the_lines_under_the_prompt(runs):
     assert "ETA" in lines[3]
 
 
+def test_the_job_of_a_cluster_is_beside_its_worker(tmp_path):
+    from synthetic_runs import make_run
+
+    run = make_run(tmp_path / "r", 20)
+    run.running(range(4))
+    run.samples(w0={"job": "8150_3"})
+    run.write_head()
+    _, lines = framed(run.objects, "workers", 120, 36, Look(ascii=True, colour=False))
+    text = "\n".join(map(plain, lines))
+    assert re.search(r"id +host +job +in hand", text)
+    assert re.search(r"w00 +gn12 +8150_3 +0 model", text)
+    assert "SLURM job 8150_3" in text
+
+
 def test_filters_and_sorting_of_chunks(runs):
     from foretell_tui.query import BadQuery, parse
     from foretell_tui.reader import Wants

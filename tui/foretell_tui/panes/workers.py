@@ -228,9 +228,9 @@ class Worst(_Workers):
 
 
 _COLUMNS = (
-    ("id", 5, "<"), ("host", 14, "<"), ("job", 8, "<"), ("in hand", 20, "<"), ("for", 7, ">"),
-    ("cpu", 6, ">"), ("rss/limit", 12, ">"), ("peak", 6, ">"), ("gpu", 5, ">"), ("vram", 12, ">"),
-    ("chunks/s", 9, ">"), ("failed", 7, ">"),
+    ("id", 5, "<"), ("host", 13, "<"), ("job", 9, "<"), ("in hand", 18, "<"), ("for", 6, ">"),
+    ("cpu", 6, ">"), ("rss/limit", 10, ">"), ("peak", 5, ">"), ("gpu", 5, ">"), ("vram", 9, ">"),
+    ("chunks/s", 8, ">"), ("failed", 6, ">"),
 )  # fmt: skip
 _LEFT_OUT = ("job", "vram", "gpu", "peak", "failed", "host")
 """Columns that go first where there is no room."""
@@ -283,7 +283,7 @@ class Workers(_Workers):
         if first is not None:
             more = f" +{len(sample.chunks) - 1}" if len(sample.chunks) > 1 else ""
             hand = f"{first[0]:,} {first[2]}{more}"
-            took = "" if first[3] is None else words.seconds(first[3])
+            took = "" if first[3] is None else _for(first[3])
         rate = view.reading.rates.get(sample.index, 0.0)
         cells = {
             "id": sample.name,
@@ -301,6 +301,11 @@ class Workers(_Workers):
         }
         bad = troubled(view, sample) or near_limit(sample)
         return [(_cells(self.columns(width), cells), "warn" if bad else "")]
+
+
+def _for(seconds: float) -> str:
+    """How long a chunk has been in hand, in little room."""
+    return words.seconds(seconds) if seconds < 60 else words.short(seconds)
 
 
 def _cells(columns: Sequence[tuple[str, int, str]], cells: dict[str, str]) -> str:
