@@ -34,6 +34,12 @@ from foretell_tui.terminal import Outside
 TICK = 1.0
 """Seconds between looks at the clock, so that "no news for" grows while nothing is read."""
 
+CALM, CALM_TICKS = 30.0, 5
+"""Seconds without news after which only every fifth look at the clock is shown."""
+
+WHOLE = 15
+"""Looks at the clock after which all is painted anew, not only what tells the time."""
+
 
 class WatchApp(App[int]):
     """The dashboard of one run.
@@ -98,6 +104,7 @@ class WatchApp(App[int]):
         self._interval = interval
         self._first = view
         self._pending = False
+        self._ticks = 0
         self.poller = self._new_poller(reader)
 
     def _new_poller(self, reader: Reader) -> Poller:
@@ -157,11 +164,14 @@ class WatchApp(App[int]):
         """The clock goes on although nothing was read."""
         view = self.desk.view
         if view.live or view.reading.problem is not None:
+            self._ticks += 1
+            if (view.quiet or 0.0) > CALM and self._ticks % CALM_TICKS:
+                return
             none = np.zeros(0, dtype=np.int64)
             monotonic, wall = self.reader.now()
             now = replace(view.reading, monotonic=monotonic, wall=wall, changed=none)
             self.desk.take(reduce(view, now))
-            self.host.repaint()
+            self.host.repaint(ticked=self._ticks % WHOLE != 0)
 
     def _wants_changed(self) -> None:
         self.poller.want(self.deck.wants())
