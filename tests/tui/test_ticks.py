@@ -12,8 +12,13 @@ def test_a_tick_paints_clocks_and_leaves_the_rest(runs):
     deck = deck_of(view_of(runs["running"].objects), Look(ascii=True, colour=False))
     before = list(map(plain, deck.frame(120, 36)))
     map_painted = []
-    paint = deck.panes["map"].paint
-    deck.panes["map"].paint = lambda *size, **how: map_painted.append(size) or paint(*size, **how)
+    body = deck.panes["map"].body
+
+    def seen(width, height):
+        map_painted.append((width, height))
+        return body(width, height)
+
+    deck.panes["map"].body = seen
     reading = replace(
         deck.desk.view.reading,
         monotonic=deck.desk.view.reading.monotonic + 5,

@@ -157,8 +157,9 @@ def _app(session: Session, reader: Reader, look: Look, chosen: dict[str, Any]) -
 
     from foretell_tui.first import first_view
     from foretell_tui.settings import read_settings
+    from foretell_tui.web import served
 
-    if not (sys.stdin.isatty() and (sys.stdout.isatty() or sys.stderr.isatty())):
+    if not (served() or (sys.stdin.isatty() and (sys.stdout.isatty() or sys.stderr.isatty()))):
         raise UsageError(
             "the dashboard needs a terminal",
             tries=[
