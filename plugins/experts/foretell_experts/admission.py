@@ -26,7 +26,7 @@ class Admission:
         self._name = name
         self.limit = limit
         self._schema: tuple[BatchTensorDescriptor, ...] | None = None
-        self._expected: tuple[tuple[torch.Size, torch.dtype], ...] | None = None
+        self._seen: dict[tuple[tuple[torch.Size, torch.dtype], ...], int] = {}
         if schema is not None:
             self.learn(schema)
 
@@ -38,30 +38,28 @@ class Admission:
     def learn(self, schema: Sequence[BatchTensorDescriptor]) -> None:
         """Let in only what looks like this from now on."""
         self._schema = tuple(schema)
-        self._expected = tuple((torch.Size(item.size), item.dtype) for item in self._schema)
+        self._seen = {}
 
     def rows(self, tensors: tuple[torch.Tensor, ...]) -> int:
-        """Rows of a task that fits. On the way of every task, so the good case is quick.
+        """Rows of a task that fits. On the way of every task, so a look seen before is quick.
 
         Raises:
             TaskRefused: it does not fit, naming expected and got.
         """
-        expected = self._expected
-        if expected is not None and len(tensors) == len(expected):
-            try:
-                rows = int(tensors[0].shape[0])
-                for tensor, (size, dtype) in zip(tensors, expected, strict=True):
-                    shape = tensor.shape
-                    if shape[0] != rows or shape[1:] != size or tensor.dtype is not dtype:
-                        break
-                else:
-                    if 0 < rows <= self.limit:
-                        return rows
-            except (AttributeError, IndexError, TypeError):
-                pass
-        return self._slowly(tensors)
+        try:
+            looks = tuple([(tensor.shape, tensor.dtype) for tensor in tensors])
+            rows = self._seen.get(looks)
+        except (AttributeError, TypeError):
+            return self._checked(tensors)
+        if rows is None:
+            rows = self._checked(tensors)
+            if self._schema is not None:
+                self._seen[looks] = rows  # at most one for each number of rows that is let in
+        elif rows > self.limit:
+            return self._checked(tensors)
+        return rows
 
-    def _slowly(self, tensors: tuple[Any, ...]) -> int:
+    def _checked(self, tensors: tuple[Any, ...]) -> int:
         schema = self._schema
         if not tensors or (schema is not None and len(tensors) != len(schema)):
             expected = "at least one" if schema is None else str(len(schema))
@@ -87,6 +85,6 @@ class Admission:
 
     def alike(self, first: Sequence[torch.Tensor], second: Sequence[torch.Tensor]) -> bool:
         """Whether two tasks that were let in may share a batch."""
-        if self._expected is not None:
+        if self._schema is not None:
             return True
         return [(t.shape[1:], t.dtype) for t in first] == [(t.shape[1:], t.dtype) for t in second]

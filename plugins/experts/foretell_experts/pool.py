@@ -204,25 +204,22 @@ class TaskPool:
     def _pop(self) -> list[Task]:
         taken: list[Task] = []
         rows = 0
+        limit = self._admission.limit if self.share else 0
+        alike = self._admission.alike
         while self._order:
             queue = self._queues[self._order[0]]
             while queue:
                 task = queue[0]
-                if taken and not self._joins(task, taken[0], rows):
+                rows += task.rows
+                if taken and (rows > limit or not alike(task.tensors, taken[0].tensors)):
                     return taken
                 taken.append(queue.popleft())
-                rows += task.rows
             del self._queues[self._order.pop(0)]
         return taken
 
     def _make_room(self) -> None:
         if self.pool_size is not None:
             self._room.notify_all()
-
-    def _joins(self, task: Task, first: Task, rows: int) -> bool:
-        if not self.share or rows + task.rows > self._admission.limit:
-            return False
-        return self._admission.alike(task.tensors, first.tensors)
 
     def process(self, tasks: Sequence[Task], going: Callable[[], bool]) -> None:
         """Compute a batch and settle its futures. Never raises.

@@ -32,6 +32,13 @@ _SETTINGS: dict[str, Any] = {
     "distributed.admin.large-graph-warning-threshold": "1GB",
     # Dask's own logs hold on to tasks, and with them to every chunk that was in one.
     "distributed.admin.low-level-log-length": 32,
+    # What Dask measures of itself, every 20 ms in every process, costs a model that keeps all cores
+    # busy some 2 % of them.
+    "distributed.admin.system-monitor.disk": False,
+    "distributed.admin.system-monitor.interval": "60s",
+    "distributed.admin.tick.interval": "1s",
+    "distributed.admin.tick.limit": "1000 days",
+    "distributed.client.scheduler-info-interval": "60s",
     "distributed.diagnostics.computations.max-history": 1,
     # A cluster gives a nanny up for good when its worker is not back after 15 s, which a busy
     # machine needs to start a process.

@@ -142,6 +142,15 @@ def test_a_jax_decoder_at_full_lengths(tmp_path_factory):
     check(artifact, "jax", prompts(128, 128), most=12)
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_the_vendors_stand_in_at_full_lengths(tmp_path_factory, standin):
+    artifact = made(tmp_path_factory, gpt2(), "sambaflow", (64, 128), (1, 8), False)
+    check(artifact, "torch", prompts(128, 128), most=12)
+    for prompt in prompts(128, 128)[::16]:
+        check(artifact, "torch", [prompt], most=12)
+
+
 @pytest.fixture(scope="module")
 def eager(tmp_path_factory):
     return made(tmp_path_factory, gpt2(), "torch", (16, 32), (4,), True)
