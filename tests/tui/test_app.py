@@ -1,59 +1,22 @@
 """The dashboard under Textual's pilot: keys, mouse, palette, a store that hangs, resizing."""
 
-import asyncio
-import json
 import threading
-import time
 
 import pytest
 
 pytest.importorskip("textual", reason="the dashboard needs foretell[tui]")
 
 from foretell.errors import ConfigError, StorageError, StoreError
-from foretell_tui.app import WatchApp
 from foretell_tui.host import Host
 from foretell_tui.keys import ACTIONS, bound
 from foretell_tui.line import plain
 from foretell_tui.look import Look
-from foretell_tui.prompts import Confirm, TextPrompt
+from foretell_tui.prompts import TextPrompt
 from foretell_tui.readonly import ReadOnly
-from foretell_tui.state import reduce
+from piloting import app_of, drive, settle, text_of
 from synthetic_runs import make_run
 from textual.command import CommandPalette
 from textual.widgets import Input
-from watching import Clock, reader_of
-
-
-def app_of(objects, **options):
-    clock = Clock()
-    reader = reader_of(objects, clock)
-    view = None
-    for _ in range(3):
-        view = reduce(view, reader.look())
-    options.setdefault("interval", 0)
-    options.setdefault("look", Look())
-    return WatchApp(reader, view=view, **options)
-
-
-def text_of(app):
-    return "\n".join(map(plain, app.host._lines))
-
-
-async def settle(pilot, wanted, seconds=10.0):
-    """Wait until the screen shows something; the poller's thread has its own pace."""
-    end = time.monotonic() + seconds
-    while wanted not in text_of(pilot.app):
-        assert time.monotonic() < end, text_of(pilot.app)
-        await pilot.pause(0.02)
-
-
-def drive(app, story, size=(120, 36)):
-    async def main():
-        async with app.run_test(size=size) as pilot:
-            await pilot.pause()
-            await story(pilot)
-
-    asyncio.run(main())
 
 
 def test_number_keys_show_the_screens(runs):
@@ -210,58 +173,6 @@ def test_go_to_and_filters(runs):
     drive(app, story)
 
 
-def test_commands_are_copied_and_run_only_with_control_after_asking(runs, monkeypatch):
-    started = []
-    monkeypatch.setattr("foretell_tui.deeds.start", lambda name, run: started.append((name, run)))
-    app = app_of(runs["running"].objects)
-    copied: list[str] = []
-
-    async def story(pilot):
-        app.copy_to_clipboard = copied.append
-        app.deck.focus_on("brief-failures")
-        await pilot.press("c")
-        await pilot.press("C")
-        assert not isinstance(app.screen, Confirm)
-
-    drive(app, story)
-    assert copied == ["sdk retry runs/tiles-eu-v3.zarr --kind RuntimeError"]
-    assert started == []
-    app = app_of(runs["running"].objects, control=True)
-
-    async def asked(pilot):
-        await pilot.press("C")
-        assert isinstance(app.screen, Confirm)
-        await pilot.press("n")
-        assert started == []
-        await pilot.press("C", "y")
-        await pilot.pause()
-
-    drive(app, asked)
-    assert started == [("cancel", "runs/tiles-eu-v3.zarr")]
-
-
-@pytest.mark.parametrize(
-    ("name", "pane", "command"),
-    [
-        ("lost", "map", "sdk resume runs/tiles-eu-v3.zarr"),
-        ("lost", "brief-failures", "sdk resume runs/tiles-eu-v3.zarr"),
-        ("partial", "map", "sdk failures runs/tiles-eu-v3.zarr"),
-        ("partial", "brief-failures", "sdk retry runs/tiles-eu-v3.zarr --kind FileNotFoundError"),
-    ],
-)
-def test_c_copies_the_command_that_is_offered(runs, name, pane, command):
-    app = app_of(runs[name].objects)
-    copied: list[str] = []
-
-    async def story(pilot):
-        app.copy_to_clipboard = copied.append
-        app.deck.focus_on(pane)
-        await pilot.press("c")
-
-    drive(app, story)
-    assert copied == [command]
-
-
 class Hanging(ReadOnly):
     """A store whose reads take as long as a test wants."""
 
@@ -318,27 +229,6 @@ def test_keys_answer_while_a_read_hangs_and_after_it_failed(tmp_path):
         assert not any(said in text_of(app) for said in ANSWERS)
 
     drive(app, story)
-
-
-def test_lists_are_saved_as_csv_and_screens_as_svg(runs, monkeypatch, tmp_path):
-    monkeypatch.chdir(tmp_path)
-    app = app_of(runs["running"].objects)
-
-    async def story(pilot):
-        await pilot.press("x")
-        await pilot.press("4", "x")
-        assert isinstance(app.screen, TextPrompt)
-        await pilot.press("enter")
-        await pilot.press("x")
-        app.screen.query_one(Input).value = "json"
-        await pilot.press("enter")
-
-    drive(app, story)
-    assert len(list(tmp_path.glob("watch-overview-*.svg"))) == 1
-    (table,) = tmp_path.glob("watch-failures-*.csv")
-    assert table.read_text().startswith("kind,message,count,")
-    (document,) = tmp_path.glob("watch-failures-*.json")
-    assert [group["count"] for group in json.loads(document.read_text())] == [3, 1]
 
 
 def test_a_storm_of_sizes(runs):

@@ -158,6 +158,14 @@ def test_the_job_of_a_cluster_is_beside_its_worker(tmp_path):
     assert "SLURM job 8150_3" in text
 
 
+def test_failures_are_counted_at_the_worker_that_had_them(runs):
+    deck, _ = framed(runs["running"].objects, "workers", 120, 36)
+    failed = {row["worker"]: row["failed"] for row in deck.panes["workers"].records()}
+    assert {name: count for name, count in failed.items() if count} == {
+        "w14": 1, "w15": 1, "w00": 2,
+    }  # fmt: skip
+
+
 def test_filters_and_sorting_of_chunks(runs):
     from foretell_tui.query import BadQuery, parse
     from foretell_tui.reader import Wants

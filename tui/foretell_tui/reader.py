@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -287,6 +288,7 @@ class Reader:
         if known.failures and known.failures_at != self.follower.last_segment:
             known.failures_at = self.follower.last_segment
             known.groups = tuple(group_failures(known.failures, self.follower.table))
+            known.failed_by = Counter(failure.worker for failure in known.failures)
 
     # --- handing out --------------------------------------------------------------------------
 
@@ -317,6 +319,7 @@ class Reader:
             samples=known.samples,
             log=self._log.lines,
             groups=known.groups,
+            failed_by=known.failed_by,
             curve=known.curve,
             rates=known.rates,
             extra=self._extra(wants),

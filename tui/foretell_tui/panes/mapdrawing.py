@@ -65,6 +65,9 @@ def _pair(top: int, bottom: int, look: Look) -> tuple[str, str]:
         return " ", ""
     if top == bottom or (top == 0 and bottom == NOTHING):
         return ("█" if top else look.signs[0]), f"state-{_NAMES[top]}"
+    if top == 0:
+        # Not begun is dark, in either half.
+        return "▄", f"state-{_NAMES[bottom]} on-{_NAMES[top]}"
     behind = "" if bottom == NOTHING else f" on-{_NAMES[bottom]}"
     return "▀", f"state-{_NAMES[top]}{behind}"
 

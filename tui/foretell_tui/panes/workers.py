@@ -77,13 +77,7 @@ class _Workers(ListPane):
 
     def failures(self) -> Counter[str]:
         """Failed attempts by worker."""
-        return Counter(
-            {
-                group.example.worker: group.count
-                for group in self.desk.view.reading.groups
-                if group.example.worker
-            }
-        )
+        return Counter(self.desk.view.reading.failed_by)
 
     def count(self) -> int:
         return len(self.samples())
