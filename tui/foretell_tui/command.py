@@ -175,6 +175,7 @@ def _app(session: Session, reader: Reader, look: Look, chosen: dict[str, Any]) -
     opening = first_view(reader)
     try:
         from foretell_tui.app import WatchApp
+        from foretell_tui.terminal import sixteen_colours
     except ImportError as error:
         raise LoadError(
             "the dashboard needs Textual",
@@ -182,7 +183,7 @@ def _app(session: Session, reader: Reader, look: Look, chosen: dict[str, Any]) -
             tries=[("pip install 'foretell[tui]'", ""), ("--once", "works without it")],
             slug="extra-missing",
         ) from error
-    sixteen = _sixteen()
+    sixteen = sixteen_colours()
     app = WatchApp(
         reader,
         view=opening.wait(),
@@ -254,11 +255,3 @@ def _theme(chosen: str) -> str:
         return "mono"
     background = os.environ.get("COLORFGBG", "").rpartition(";")[2]
     return "light" if background in ("7", "15") else "dark"
-
-
-def _sixteen() -> bool:
-    """Whether the terminal has sixteen colours and no more, by what Textual goes by."""
-    from rich.console import Console
-    from textual.constants import COLOR_SYSTEM
-
-    return Console(force_terminal=True, color_system=COLOR_SYSTEM).color_system == "standard"  # type: ignore[arg-type]
