@@ -9,146 +9,36 @@ run are those of the command in a terminal of its own.
 
 from __future__ import annotations
 
-import fcntl
-import logging
-import os
-import pty
 import resource
-import select
-import signal
-import struct
 import subprocess
-import termios
 import time
-from contextlib import contextmanager
 
 import numpy as np
 from e_many_chunks import job
 from lab import place
 from lab.foretell_run import command
 from lab.main import main
+from lab.many import PER_LOOK, Driver, store
 from lab.process import environment
 from lab.report import Check, Line, Report, number
+from lab.viewer import Viewer
 
 LOOKS = 60
-PER_LOOK = 20
-ROWS = 100
+KEYS = 40
+PLACES = ("local", "s3 stand-in")
 
 
 def measure(form, rounds, say):
     """100,000 chunks (small) or 1,000,000 (full)."""
     chunks = 100_000 if form == "small" else 1_000_000
+    seconds = 20 if form == "small" else 60
     return [
-        _looks(chunks, "local", say),
-        _looks(chunks, "s3 stand-in", say),
+        *(_looks(chunks, where, say) for where in PLACES),
+        *(_watching(chunks, where, seconds, say) for where in PLACES),
+        _keys(chunks, say),
         _first_paint(chunks, rounds, say),
         _effect(60_000 if form == "small" else 200_000, rounds, say),
     ]
-
-
-# --- a run of very many chunks ----------------------------------------------------------------
-
-
-class Driver:
-    """Writes a run's record as a driver does, without predicting anything."""
-
-    def __init__(self, objects, chunks, done):
-        from foretell.store.head import HeadWriter
-        from foretell.store.manifest import new_manifest, read_manifest, write_manifest
-        from foretell.store.records import WorkerSeen
-        from foretell.store.rings import LogWriter
-        from foretell.store.takeover import claim
-        from foretell.types import ChunkState
-
-        plan = {
-            "n_rows": chunks * ROWS, "row_offset": 0, "chunk_rows": ROWS, "batch_size": ROWS,
-            "slots": 1, "threads": 1, "group_size": 1, "seed": 0, "outputs": [], "keep": [],
-        }  # fmt: skip
-        self.objects, self.chunks, self.next = objects, chunks, done
-        self.started = time.time() - 3600
-        objects.ensure_root()
-        write_manifest(
-            objects,
-            new_manifest(job={"writer": {"kind": "zarr"}}, fingerprint={}, plan=plan, versions={}),
-        )
-        self.ledger = claim(objects, read_manifest(objects))
-        self.ledger.append([WorkerSeen(i, f"w{i}", "host", i, 1.0) for i in range(16)])
-        table, ids = self.ledger.table, np.arange(done)
-        table.state[:done] = ChunkState.DONE
-        table.state[chunks // 3] = ChunkState.FAILED
-        table.attempt[:done] = 1
-        table.worker[:done] = ids % 16
-        table.milliseconds[:done] = 3000 + ids % 700
-        table.started[:done] = self.started + ids * (3500 / done)
-        self.ledger.fold(force=True)
-        self.heads, self.log = HeadWriter(objects), LogWriter(objects)
-        self.beat()
-
-    def step(self):
-        """Twenty more chunks, in one flush."""
-        from foretell.store.records import ChunkDone, Intent
-
-        ids = range(self.next, self.next + PER_LOOK)
-        self.next += PER_LOOK
-        now = time.time()
-        self.ledger.append([Intent(tuple(ids), 1)])
-        self.ledger.append(
-            [ChunkDone(c, 1, now - 3, 2900 + c % 100, c % 16, 0, (4096, 100), (c, c)) for c in ids]
-        )
-        self.log.add(now, "info", "w00", f"{PER_LOOK} chunks done")
-        self.beat()
-
-    def beat(self):
-        from foretell.store.head import Head, Rates
-        from foretell.store.identity import boot_id, host_name
-        from foretell.store.rings import write_workers
-
-        self.log.flush()
-        write_workers(self.objects, [
-            {"index": i, "host": "host", "pid": i, "time": time.time(), "rss": 10**9,
-             "rss_peak": 10**9, "rss_limit": None, "cpu": 0.9, "chunks": [[self.next + i, 1,
-             "model", 1.0]], "deployment": {}} for i in range(16)
-        ])  # fmt: skip
-        now = time.time()
-        self.heads.write(
-            Head(
-                "running", 0, 1.0, now, 1, host_name() + "-other", boot_id(), 1, 1.0, self.started,
-                self.ledger.table.totals(self.chunks * ROWS, ROWS),
-                rates=Rates(2000.0, 2000.0, 3.3, 3.6, 900.0, 1000.0, 10e6),
-                last_segment=self.ledger.last_segment, fold=self.ledger.newest_fold,
-                last_log=self.log.last_segment, log_bytes=self.log.open_bytes, workers=16,
-            )
-        )  # fmt: skip
-
-
-@contextmanager
-def _store(where, name):
-    if where == "local":
-        from foretell.store.local import LocalObjects
-
-        yield LocalObjects(str(place.empty(name)))
-        return
-    from foretell.store.open import open_objects
-    from moto.server import ThreadedMotoServer
-
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    os.environ |= {
-        "AWS_ENDPOINT_URL": f"http://{host}:{port}", "AWS_ACCESS_KEY_ID": "x",
-        "AWS_SECRET_ACCESS_KEY": "x", "AWS_REGION": "us-east-1",
-    }  # fmt: skip
-    import urllib.request
-
-    urllib.request.urlopen(
-        urllib.request.Request(f"http://{host}:{port}/runs", method="PUT")
-    ).close()
-    try:
-        yield open_objects(f"s3://runs/{name}")
-    finally:
-        server.stop()
-        del os.environ["AWS_ENDPOINT_URL"]
 
 
 # --- what a look costs ------------------------------------------------------------------------
@@ -163,7 +53,7 @@ def _looks(chunks, where, say):
 
     say(f"  {where}: {chunks:,} chunks")
     report = Report(f"A look at a run of {chunks:,} chunks, {where}", "ms a look", higher=False)
-    with _store(where, f"watch-{chunks}") as objects:
+    with store(where, f"watch-{chunks}") as (objects, _):
         driver = Driver(objects, chunks, chunks * 6 // 10)
         reader = Reader(objects)
         view = reduce(None, reader.look())
@@ -229,44 +119,58 @@ def _worst_frames(chunks, deck, view):
 # --- in a terminal ----------------------------------------------------------------------------
 
 
-class Viewer:
-    """``sdk watch`` in a terminal of 120 x 36 that nobody looks at."""
+def _watching(chunks, where, seconds, say):
+    """CPU and memory of a viewer, while the run goes on and while nothing happens."""
+    say(f"  watching, {where}: {chunks:,} chunks, twice {seconds} s")
+    report = Report(
+        f"Watching a run of {chunks:,} chunks, {where}", "CPU seconds a minute", higher=False
+    )
+    with store(where, f"watched-{chunks}") as (objects, _):
+        driver = Driver(objects, chunks, chunks * 6 // 10)
+        viewer = Viewer(objects.url)
+        viewer.wait(b"1 cell =")
+        viewer.stay(3)
+        found = {}
+        for name, moves in ((f"{PER_LOOK} chunks a second", True), ("no change", False)):
+            if not moves:
+                viewer.wait(b"STALE")
+            before, clock = viewer.cost()[0], time.perf_counter()
+            resident = 0
+            while time.perf_counter() - clock < seconds:
+                if moves:
+                    driver.step()
+                viewer.stay(1.0)
+                resident = max(resident, viewer.cost()[1])
+            minutes = (time.perf_counter() - clock) / 60
+            found[name] = (viewer.cost()[0] - before) / minutes
+            report.lines.append(Line(name, [found[name]], {"MB resident": number(resident / 1e6)}))
+        viewer.close()
+    busy, idle = found.values()
+    report.checks = [
+        Check("% of a core, the run going on", busy / 0.6, 2.0, at_least=False),
+        Check("% of a core, no change", idle / 0.6, 0.3, at_least=False),
+        Check("MB resident", resident / 1e6, 150.0, at_least=False),
+    ]
+    return report
 
-    def __init__(self, store):
-        self.began = time.perf_counter()
-        self.handle, inner = pty.openpty()
-        fcntl.ioctl(inner, termios.TIOCSWINSZ, struct.pack("HHHH", 36, 120, 0, 0))
-        words = place.python("-m", "foretell", "watch", str(store))
-        env = environment(TERM="xterm-256color")
-        self.process = subprocess.Popen(
-            words, stdin=inner, stdout=inner, stderr=inner, env=env, start_new_session=True
-        )
-        os.close(inner)
-        self.seen = b""
 
-    def read(self, seconds):
-        """What it wrote within so many seconds."""
-        end = time.perf_counter() + seconds
-        while (left := end - time.perf_counter()) > 0:
-            if select.select([self.handle], [], [], left)[0]:
-                try:
-                    self.seen += os.read(self.handle, 65536)
-                except OSError:  # nobody is at the other end any more
-                    return False
-                return True
-        return False
-
-    def wait(self, text, seconds=60):
-        """Seconds from the start until it showed a text."""
-        while text not in self.seen:
-            assert self.read(seconds), f"never showed {text!r}"
-        return time.perf_counter() - self.began
-
-    def close(self):
-        self.process.send_signal(signal.SIGTERM)
-        while self.process.poll() is None:
-            self.read(0.1)
-        os.close(self.handle)
+def _keys(chunks, say):
+    """From a key to its picture while a bucket answers nobody."""
+    say(f"  keys while a store hangs: {chunks:,} chunks")
+    report = Report("A key while a read hangs", "ms to the picture", higher=False)
+    with store("s3 stand-in", f"hangs-{chunks}") as (objects, bucket):
+        Driver(objects, chunks, chunks * 6 // 10)
+        viewer = Viewer(objects.url, "--interval", "1")
+        viewer.wait(b"1 cell =")
+        viewer.stay(2)
+        bucket.hang()
+        viewer.stay(2)
+        took = [viewer.press("41362"[at % 5]) * 1e3 for at in range(KEYS)]
+        bucket.go_on()
+        viewer.close()
+    report.lines.append(Line("one of the screens 1, 2, 3, 4, 6", took, {}))
+    report.checks = [Check("ms, p95", float(np.percentile(took, 95)), 100.0, at_least=False)]
+    return report
 
 
 def _first_paint(chunks, rounds, say):
@@ -274,13 +178,13 @@ def _first_paint(chunks, rounds, say):
     from foretell.store.local import LocalObjects
 
     report = Report(f"First paint of a run of {chunks:,} chunks", "s", higher=False)
-    store = place.empty("watch-paint")
-    Driver(LocalObjects(str(store)), chunks, chunks * 6 // 10)
+    path = place.empty("watch-paint")
+    Driver(LocalObjects(str(path)), chunks, chunks * 6 // 10)
     took, whole = [], []
     for _ in range(rounds):
-        viewer = Viewer(store)
+        viewer = Viewer(path)
         took.append(viewer.wait(b"RUNNING"))
-        whole.append(viewer.wait(b"failed"))
+        whole.append(viewer.wait(b"1 cell ="))
         viewer.close()
     report.lines.append(Line("state and totals", took, {"with the map, s": number(min(whole))}))
     report.checks = [Check("s to the first paint", report.lines[0].median, 1.0, at_least=False)]

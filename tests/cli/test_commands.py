@@ -301,6 +301,9 @@ def test_runs(sdk, finished, partial, here):
     ]
     data = sdk("runs", "--json").document("runs")
     assert [run["rows"] for run in data["runs"]] == [10, 10]
+    for run, line in zip(data["runs"], result.lines, strict=True):
+        assert run["rows_per_second"] is None
+        assert f"{run['average_rows_per_second']:,.0f} rows/s" in line
     assert sdk("runs", "partial").lines[0].startswith("partial/run.zarr")
     none = sdk("runs", "--recent")
     assert (none.out, none.err) == ("", "no recent runs\n")

@@ -115,13 +115,15 @@ def test_services_that_never_fit_are_refused(bench):
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_the_last_figures_of_every_deployment_are_recorded(bench, workers):
+def test_the_last_figures_of_every_deployment_are_recorded(bench, workers, monkeypatch):
+    monkeypatch.setenv("SLURM_JOB_ID", "4242")
     bench.data(source_rows(1024))
     bench.model("def f(x): return x\n")
     done = bench.predict(deployer__kind="service", schedule__workers=workers)
     assert done.code == 0, done.err
     recorded = bench.json("status", str(bench.store))["workers"]
     assert len(recorded) == max(1, workers)
+    assert {worker["job"] for worker in recorded} == {"4242"}
     # One call for each of the 16 chunks; the dry batch made one more.
     assert sum(worker["deployment"]["calls"] for worker in recorded) in (16, 17)
 

@@ -122,6 +122,15 @@ class MadeRun:
             samples.append(sample | changes.get(f"w{index}", {}))
         write_workers(self.objects, samples, T0 - 2)
 
+    def begin_again(self) -> None:
+        """Another driver takes the run over."""
+        done = self.ledger.table.totals(self.n_chunks * ROWS, ROWS).done
+        self.ledger = claim(self.objects, read_manifest(self.objects))
+        self.ledger.append(_seen(self.workers))
+        self.failures = FailureLog(self.objects, self.ledger.epoch)
+        self.heads = HeadWriter(self.objects)
+        self.facts = {"resumed_chunks": done}
+
     def end(self, state: RunState, exit_code: int, **changes: Any) -> None:
         """The session's last words, in the ledger and in the head."""
         self.ledger.append([SessionEnded(state.value, exit_code, T0, "")])
@@ -149,9 +158,7 @@ def make_run(
     manifest = new_manifest(job=job, fingerprint={}, plan=plan, versions={}, created=T0 - 4000)
     assert write_manifest(objects, manifest)
     ledger = claim(objects, read_manifest(objects))
-    ledger.append(
-        [WorkerSeen(i, f"tcp://gn{i}", f"gn{12 + i // 2}", 1000 + i, 1.0) for i in range(workers)]
-    )
+    ledger.append(_seen(workers))
     return MadeRun(
         objects, ledger, FailureLog(objects, 1), LogWriter(objects), HeadWriter(objects), n_chunks,
         workers,
@@ -179,6 +186,12 @@ def lines(run: MadeRun, count: int = 12) -> None:
         level = "warning" if number % 5 == 3 else "info"
         text = "rss 95% of limit: pausing intake" if number % 5 == 3 else f"chunk {number} done"
         run.log.add(T0 - count + number, level, f"w{number % run.workers:02d}", text)
+
+
+def _seen(workers: int) -> list[WorkerSeen]:
+    return [
+        WorkerSeen(i, f"tcp://gn{i}", f"gn{12 + i // 2}", 1000 + i, 1.0) for i in range(workers)
+    ]
 
 
 def _traceback(kind: str, message: str) -> str:

@@ -1,58 +1,22 @@
 """The dashboard under Textual's pilot: keys, mouse, palette, a store that hangs, resizing."""
 
-import asyncio
 import threading
-import time
 
 import pytest
 
 pytest.importorskip("textual", reason="the dashboard needs foretell[tui]")
 
-from foretell.errors import ConfigError, StorageError
-from foretell_tui.app import WatchApp
+from foretell.errors import ConfigError, StorageError, StoreError
 from foretell_tui.host import Host
 from foretell_tui.keys import ACTIONS, bound
 from foretell_tui.line import plain
 from foretell_tui.look import Look
-from foretell_tui.prompts import Confirm, TextPrompt
+from foretell_tui.prompts import TextPrompt
 from foretell_tui.readonly import ReadOnly
-from foretell_tui.state import reduce
+from piloting import app_of, drive, settle, text_of
 from synthetic_runs import make_run
 from textual.command import CommandPalette
 from textual.widgets import Input
-from watching import Clock, reader_of
-
-
-def app_of(objects, **options):
-    clock = Clock()
-    reader = reader_of(objects, clock)
-    view = None
-    for _ in range(3):
-        view = reduce(view, reader.look())
-    options.setdefault("interval", 0)
-    options.setdefault("look", Look())
-    return WatchApp(reader, view=view, **options)
-
-
-def text_of(app):
-    return "\n".join(map(plain, app.host._lines))
-
-
-async def settle(pilot, wanted, seconds=10.0):
-    """Wait until the screen shows something; the poller's thread has its own pace."""
-    end = time.monotonic() + seconds
-    while wanted not in text_of(pilot.app):
-        assert time.monotonic() < end, text_of(pilot.app)
-        await pilot.pause(0.02)
-
-
-def drive(app, story, size=(120, 36)):
-    async def main():
-        async with app.run_test(size=size) as pilot:
-            await pilot.pause()
-            await story(pilot)
-
-    asyncio.run(main())
 
 
 def test_number_keys_show_the_screens(runs):
@@ -209,36 +173,6 @@ def test_go_to_and_filters(runs):
     drive(app, story)
 
 
-def test_commands_are_copied_and_run_only_with_control_after_asking(runs, monkeypatch):
-    started = []
-    monkeypatch.setattr("foretell_tui.deeds.start", lambda name, run: started.append((name, run)))
-    app = app_of(runs["running"].objects)
-    copied: list[str] = []
-
-    async def story(pilot):
-        app.copy_to_clipboard = copied.append
-        app.deck.focus_on("brief-failures")
-        await pilot.press("c")
-        await pilot.press("C")
-        assert not isinstance(app.screen, Confirm)
-
-    drive(app, story)
-    assert copied == ["sdk retry runs/tiles-eu-v3.zarr --kind RuntimeError"]
-    assert started == []
-    app = app_of(runs["running"].objects, control=True)
-
-    async def asked(pilot):
-        await pilot.press("C")
-        assert isinstance(app.screen, Confirm)
-        await pilot.press("n")
-        assert started == []
-        await pilot.press("C", "y")
-        await pilot.pause()
-
-    drive(app, asked)
-    assert started == [("cancel", "runs/tiles-eu-v3.zarr")]
-
-
 class Hanging(ReadOnly):
     """A store whose reads take as long as a test wants."""
 
@@ -254,7 +188,17 @@ class Hanging(ReadOnly):
         return super().get_if_changed(key, known)
 
 
-def test_keys_answer_while_a_read_hangs(tmp_path):
+ANSWERS = {
+    "the object store refuses access": StoreError(
+        "the object store refuses access", slug="store-denied"
+    ),
+    "the bucket does not exist": StorageError("the bucket does not exist", slug="store-vanished"),
+    "the object store failed": StorageError("the object store failed"),
+}
+"""What the screen says of a store that answers 403, 404 or 500, and how its backend raises that."""
+
+
+def test_keys_answer_while_a_read_hangs_and_after_it_failed(tmp_path):
     run = make_run(tmp_path / "r", 100)
     run.done(range(50))
     run.write_head()
@@ -262,24 +206,27 @@ def test_keys_answer_while_a_read_hangs(tmp_path):
     hanging = Hanging(run.objects)
     app.reader.follower.objects = hanging
 
-    async def story(pilot):
-        app.poller.look_now()
-        await pilot.pause(0.05)
+    async def keys(pilot):
         painted = app.host.frames
         for key in ("4", "1", "?", "escape", "tab", "z"):
             await pilot.press(key)
         assert app.host.frames >= painted + 6
+        assert "done 50" in text_of(app)
+
+    async def story(pilot):
+        app.poller.look_now()
+        await pilot.pause(0.05)
+        await keys(pilot)
         assert not hanging.gate.is_set()
-        hanging.error = StorageError("the object store failed")
-        hanging.gate.set()
-        await settle(pilot, "the object store failed")
+        for said, hanging.error in ANSWERS.items():
+            hanging.gate.set()
+            await settle(pilot, said)
+            await keys(pilot)
+            app.poller.look_now()
         hanging.error = None
         await pilot.press("r")
-        for _ in range(200):
-            await pilot.pause(0.02)
-            if "the object store failed" not in text_of(app):
-                break
-        assert "the object store failed" not in text_of(app)
+        await settle(pilot, "read ")
+        assert not any(said in text_of(app) for said in ANSWERS)
 
     drive(app, story)
 
@@ -290,8 +237,11 @@ def test_a_storm_of_sizes(runs):
     async def story(pilot):
         for width, height in [(80, 24), (200, 60), (20, 3), (61, 16), (120, 36), (79, 23)] * 3:
             await pilot.resize_terminal(width, height)
-            lines = app.host._lines
-            assert len(lines) == height
+            for _ in range(500):
+                if len(app.host._lines) == height:
+                    break
+                await pilot.pause(0.01)
+            assert len(app.host._lines) == height
         assert "RUNNING" in text_of(app)
 
     drive(app, story)
@@ -315,8 +265,8 @@ def test_a_run_that_moves_is_shown_moving(tmp_path):
 def test_other_runs_can_be_gone_to(runs, tmp_path):
     rows = [
         {"run": "other.zarr", "state": "done", "pulse": "ended", "percent": 100.0, "rows": 5,
-         "rows_per_second": None, "unit": "rows", "age_seconds": 90.0, "bytes": 4096,
-         "exit_code": 0, "problem": ""},
+         "rows_per_second": None, "average_rows_per_second": 812.0, "unit": "rows",
+         "age_seconds": 90.0, "bytes": 4096, "exit_code": 0, "problem": ""},
     ]  # fmt: skip
     app = app_of(
         runs["running"].objects,
@@ -327,6 +277,7 @@ def test_other_runs_can_be_gone_to(runs, tmp_path):
     async def story(pilot):
         await pilot.press("9")
         await settle(pilot, "other.zarr")
+        assert "812 rows/s" in text_of(app)
         await pilot.press("enter")
         await settle(pilot, "DONE")
         assert app.desk.screen == "overview"

@@ -11,21 +11,11 @@ from foretell_tui.screens import arrange
 from foretell_tui.state import reduce
 from hypothesis import given
 from hypothesis import strategies as st
-from watching import NAMES, deck_of, looked, reader_of, view_of
+from watching import NAMES, deck_of, framed, reader_of, view_of
 
 SIZES = [(80, 24), (120, 36), (160, 50), (60, 15), (40, 5), (250, 80), (100, 30)]
 LOOKS = [Look(), Look(colour=False), Look(ascii=True), Look(ascii=True, colour=False)]
 ON_SCREEN = [*SCREEN_NAMES, "help"]
-
-
-def framed(objects, screen, width, height, look=None, **options):
-    """A frame, what the screen wants read before."""
-    reader = reader_of(objects)
-    view = looked(reader)
-    deck = deck_of(view, look, screen=screen, **options)
-    deck.lay_out(width, height)
-    deck.desk.take(reduce(view, reader.look(deck.wants())))
-    return deck, deck.frame(width, height)
 
 
 @given(st.integers(1, 260), st.integers(1, 90), st.sampled_from(ON_SCREEN))
@@ -152,6 +142,28 @@ def test_the_lines_under_the_prompt(runs):
     assert "RUNNING" in lines[0]
     assert "%" in lines[1]
     assert "ETA" in lines[3]
+
+
+def test_the_job_of_a_cluster_is_beside_its_worker(tmp_path):
+    from synthetic_runs import make_run
+
+    run = make_run(tmp_path / "r", 20)
+    run.running(range(4))
+    run.samples(w0={"job": "8150_3"})
+    run.write_head()
+    _, lines = framed(run.objects, "workers", 120, 36, Look(ascii=True, colour=False))
+    text = "\n".join(map(plain, lines))
+    assert re.search(r"id +host +job +in hand", text)
+    assert re.search(r"w00 +gn12 +8150_3 +0 model", text)
+    assert "SLURM job 8150_3" in text
+
+
+def test_failures_are_counted_at_the_worker_that_had_them(runs):
+    deck, _ = framed(runs["running"].objects, "workers", 120, 36)
+    failed = {row["worker"]: row["failed"] for row in deck.panes["workers"].records()}
+    assert {name: count for name, count in failed.items() if count} == {
+        "w14": 1, "w15": 1, "w00": 2,
+    }  # fmt: skip
 
 
 def test_filters_and_sorting_of_chunks(runs):

@@ -6,6 +6,7 @@ from foretell.types import ChunkState
 from foretell_tui.gridmap import NO_CELL, Grid, GridMap
 from foretell_tui.line import plain
 from foretell_tui.look import PARTLY, PRIORITY, Look
+from foretell_tui.mapmodel import CellMap, Cells
 from hypothesis import given
 from hypothesis import strategies as st
 from watching import deck_of
@@ -75,6 +76,14 @@ def test_the_map_takes_the_order_of_the_grid(runs, look):
         deck.frame(80, 24)
     chunk_map.do("order")
     assert deck.desk.order == "time"
+
+
+def test_what_is_not_begun_is_dark_in_either_half():
+    from foretell_tui.panes.mapdrawing import half_block_rows
+
+    cells = CellMap(Cells.of(0, 4, 4), np.array([0, 3, 3, 0], dtype=np.uint8))
+    (line,) = half_block_rows(cells, 2, 1, Look())
+    assert line == [("▄▀", "state-done on-pending")]
 
 
 def test_a_source_without_a_grid_has_no_such_order(runs):

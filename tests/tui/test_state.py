@@ -27,6 +27,7 @@ from watching import NAMES, looked, reader_of, view_of
         ("interrupted", "INTERRUPTED", "info"),
         ("empty", "DONE", "good"),
         ("planned", "PLANNED", "quiet"),
+        ("resumed", "RUNNING", "good"),
     ],
 )
 def test_every_state_has_its_word_and_colour(runs, name, word, tone):
@@ -106,6 +107,12 @@ def test_resumed_work_is_kept_apart(runs):
     assert (bar.resumed, bar.done) == (400, 842 - 4)
     assert bar.failed == 4
     assert bar.running == 16
+
+
+def test_a_second_session_counts_its_own_work(runs):
+    view = view_of(runs["resumed"].objects)
+    assert view.session == 2
+    assert (view.bar.resumed, view.bar.done, view.bar.running) == (900, 200, 4)
 
 
 def test_an_end_is_not_believed_before_the_ledger_says_so(tmp_path):

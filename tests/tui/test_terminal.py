@@ -1,6 +1,7 @@
 """The dashboard in a real terminal, under tmux: it starts, answers, and puts things back."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -31,8 +32,8 @@ class Terminal:
     def type(self, *keys):
         self._tmux("send-keys", "-t", self.name, *keys)
 
-    def screen(self):
-        return self._tmux("capture-pane", "-p", "-t", self.name)
+    def screen(self, *options):
+        return self._tmux("capture-pane", "-p", *options, "-t", self.name)
 
     def wait(self, wanted, seconds=60):
         end = time.monotonic() + seconds
@@ -67,5 +68,35 @@ def test_a_real_terminal(runs, tmp_path, width, height):
         assert "Chunk map" not in shown
         terminal.type("echo still $((40+2))", "Enter")
         terminal.wait("still 42")
+    finally:
+        terminal.close()
+
+
+COLOURS = {"done": "32", "running": "96", "partly": "34", "failed": "91", "pending": "90"}
+"""Colour codes of states on a dark terminal of sixteen colours."""
+
+
+def test_sixteen_colours(runs, tmp_path):
+    terminal = Terminal(tmp_path, 100, 30)
+    try:
+        terminal.wait(PROMPT)
+        store = runs["running"].objects.path
+        words = "COLORTERM= COLORFGBG= TERM=xterm"
+        terminal.type(
+            f"env -u NO_COLOR {words} {sys.executable} -m foretell watch {store}", "Enter"
+        )
+        terminal.wait("quarantined")
+        shown = terminal.screen("-e")
+        codes = re.findall(r"\x1b\[([\d;]*)m", shown)
+        assert not [code for code in codes if "38;" in code or "48;" in code]
+        legend = next(line for line in shown.splitlines() if "quarantined" in line)
+        for state, colour in COLOURS.items():
+            before = legend[: legend.index(f" {state}")]
+            assert colour in re.findall(r"\x1b\[([\d;]*)m", before)[-2].split(";"), (state, legend)
+        picture = "".join(shown.splitlines()[6:16])
+        assert {"32", "96", "91", "90"} <= set(";".join(re.findall(
+            r"\x1b\[([\d;]*)m", picture)).split(";"))  # fmt: skip
+        terminal.type("q")
+        terminal.wait(PROMPT)
     finally:
         terminal.close()

@@ -9,7 +9,7 @@ from synthetic_runs import T0
 
 NAMES = (
     "fresh", "running", "done", "partial", "lost", "stale", "interrupted", "empty", "one", "ten",
-    "planned", "middle", "big",
+    "planned", "middle", "big", "resumed",
 )  # fmt: skip
 
 
@@ -46,3 +46,13 @@ def looked(reader, looks=3) -> View:
 
 def deck_of(view, look=None, **options):
     return Deck(Desk(view, look or Look(), **options))
+
+
+def framed(objects, screen, width, height, look=None, **options):
+    """A frame, what the screen wants read before."""
+    reader = reader_of(objects)
+    view = looked(reader)
+    deck = deck_of(view, look, screen=screen, **options)
+    deck.lay_out(width, height)
+    deck.desk.take(reduce(view, reader.look(deck.wants())))
+    return deck, deck.frame(width, height)

@@ -19,10 +19,10 @@ from foretell_tui.deeds import Deeds
 from foretell_tui.desk import Desk, Effect
 from foretell_tui.first import opening
 from foretell_tui.host import Host
-from foretell_tui.keys import ACTIONS, Action
+from foretell_tui.keys import ACTIONS, Action, shown
 from foretell_tui.look import Look
 from foretell_tui.pace import LOCAL, REMOTE, Pace
-from foretell_tui.palette import BACKGROUNDS, TEXTS, Palette
+from foretell_tui.palette import Palette
 from foretell_tui.panes.compare import Compare, Comparer
 from foretell_tui.panes.results import Preview, Results
 from foretell_tui.panes.runs import Runs
@@ -34,6 +34,12 @@ from foretell_tui.terminal import Outside
 TICK = 1.0
 """Seconds between looks at the clock, so that "no news for" grows while nothing is read."""
 
+CALM, CALM_TICKS = 30.0, 5
+"""Seconds without news after which only every fifth look at the clock is shown."""
+
+WHOLE = 15
+"""Looks at the clock after which all is painted anew, not only what tells the time."""
+
 
 class WatchApp(App[int]):
     """The dashboard of one run.
@@ -44,6 +50,7 @@ class WatchApp(App[int]):
         look: Which signs may be used.
         actions: Keys.
         theme: ``dark``, ``light`` or ``mono``.
+        sixteen: Whether the terminal has sixteen colours and no more.
         interval: Seconds between looks; None for what suits the store, 0 for none.
         control: Whether retry and cancel may be started.
         screen: The screen to begin with.
@@ -56,7 +63,11 @@ class WatchApp(App[int]):
         error: What ended the watching, None when the user did.
     """
 
-    CSS = "Screen { layout: vertical; } Screen.inline { height: auto; }"
+    CSS = """
+    Screen { layout: vertical; }
+    Screen.inline { height: auto; }
+    ToastRack { margin-bottom: 3; }
+    """
     TITLE = "sdk watch"
     ENABLE_COMMAND_PALETTE = True
 
@@ -68,6 +79,7 @@ class WatchApp(App[int]):
         look: Look | None = None,
         actions: Sequence[Action] = ACTIONS,
         theme: str = "dark",
+        sixteen: bool = False,
         interval: float | None = None,
         control: bool = False,
         screen: str = "overview",
@@ -85,13 +97,14 @@ class WatchApp(App[int]):
         self.desk.emit = self._effect
         self.deck = Deck(self.desk, actions)
         self.deck.inline = inline
-        self.palette = Palette(theme)
+        self.palette = Palette(theme, sixteen=sixteen)
         self.host = Host(self.deck, self.palette, self.act, self._wants_changed)
         self.deeds = Deeds(self)
         self.outside = Outside(self)
         self._interval = interval
         self._first = view
         self._pending = False
+        self._ticks = 0
         self.poller = self._new_poller(reader)
 
     def _new_poller(self, reader: Reader) -> Poller:
@@ -105,8 +118,7 @@ class WatchApp(App[int]):
         yield self.host
 
     def on_mount(self) -> None:
-        for name in BACKGROUNDS:
-            self.register_theme(_theme(name))
+        self.register_theme(_theme(self.palette))
         self.theme = f"foretell-{self.palette.theme}"
         self.host.focus()
         # What is known already is on the screen first.
@@ -142,8 +154,7 @@ class WatchApp(App[int]):
         first = first or (known.totals.done == 0 and view.totals.done > 0)
         self.outside.take(self.desk.view, view)
         self.desk.take(view)
-        if every is not None or self.poller.pace.base == 0 or not view.live:
-            self.desk.every = every
+        self.desk.every = every
         self.desk.paused = self.poller.pace.paused
         if first:
             self._wants_changed()
@@ -153,11 +164,14 @@ class WatchApp(App[int]):
         """The clock goes on although nothing was read."""
         view = self.desk.view
         if view.live or view.reading.problem is not None:
+            self._ticks += 1
+            if (view.quiet or 0.0) > CALM and self._ticks % CALM_TICKS:
+                return
             none = np.zeros(0, dtype=np.int64)
             monotonic, wall = self.reader.now()
             now = replace(view.reading, monotonic=monotonic, wall=wall, changed=none)
             self.desk.take(reduce(view, now))
-            self.host.repaint()
+            self.host.repaint(ticked=self._ticks % WHOLE != 0)
 
     def _wants_changed(self) -> None:
         self.poller.want(self.deck.wants())
@@ -284,7 +298,9 @@ class WatchApp(App[int]):
             if action.control and not self.desk.control:
                 continue
             title = action.name.replace("_", " ")
-            yield SystemCommand(title, action.text, lambda name=action.name: self.act(name))
+            keys = " ".join(map(shown, action.keys))
+            text = f"{keys}   {action.text}" if action.text != title else keys
+            yield SystemCommand(title, text, lambda name=action.name: self.act(name))
 
     def on_app_blur(self, event: events.AppBlur) -> None:
         self.poller.pace.asleep = True
@@ -295,12 +311,13 @@ class WatchApp(App[int]):
             self.poller.look_now()
 
 
-def _theme(name: str) -> Theme:
+def _theme(palette: Palette) -> Theme:
+    good = palette.style("good").color
     return Theme(
-        name=f"foretell-{name}",
-        primary="#2fd39a" if name == "dark" else "#00704f" if name == "light" else "#ffffff",
-        background=BACKGROUNDS[name],
-        surface=BACKGROUNDS[name],
-        foreground=TEXTS[name],
-        dark=name != "light",
+        name=f"foretell-{palette.theme}",
+        primary=good.name if good is not None else palette.text,
+        background=palette.background,
+        surface=palette.background,
+        foreground=palette.text,
+        dark=palette.theme != "light",
     )

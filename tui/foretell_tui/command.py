@@ -6,6 +6,8 @@ import contextlib
 import os
 import shutil
 import sys
+from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -155,8 +157,9 @@ def _app(session: Session, reader: Reader, look: Look, chosen: dict[str, Any]) -
 
     from foretell_tui.first import first_view
     from foretell_tui.settings import read_settings
+    from foretell_tui.web import served
 
-    if not (sys.stdin.isatty() and (sys.stdout.isatty() or sys.stderr.isatty())):
+    if not (served() or (sys.stdin.isatty() and (sys.stdout.isatty() or sys.stderr.isatty()))):
         raise UsageError(
             "the dashboard needs a terminal",
             tries=[
@@ -172,6 +175,7 @@ def _app(session: Session, reader: Reader, look: Look, chosen: dict[str, Any]) -
     opening = first_view(reader)
     try:
         from foretell_tui.app import WatchApp
+        from foretell_tui.terminal import sixteen_colours
     except ImportError as error:
         raise LoadError(
             "the dashboard needs Textual",
@@ -179,12 +183,14 @@ def _app(session: Session, reader: Reader, look: Look, chosen: dict[str, Any]) -
             tries=[("pip install 'foretell[tui]'", ""), ("--once", "works without it")],
             slug="extra-missing",
         ) from error
+    sixteen = sixteen_colours()
     app = WatchApp(
         reader,
         view=opening.wait(),
-        look=look,
+        look=replace(look, shaded=not sixteen),
         actions=settings.actions,
         theme=_theme(chosen["theme"]),
+        sixteen=sixteen,
         interval=chosen["interval"],
         control=chosen["control"],
         screen=chosen["screen"],
@@ -218,8 +224,8 @@ def found_runs() -> list[dict[str, Any]]:
     return [row for row in map(row_of, places.values()) if row is not None]
 
 
-def compared(a: str, b: str, values: int | None) -> list[str]:
-    """What ``sdk compare`` says of two runs."""
+def compared(a: str, b: str, values: int | None) -> Callable[[int], list[str]]:
+    """What ``sdk compare`` says of two runs, in so many columns."""
     from foretell.cli.comparing import lines_of
     from foretell.cli.parts import writer_of
     from foretell.store.compare import compare, with_values
@@ -228,7 +234,7 @@ def compared(a: str, b: str, values: int | None) -> list[str]:
     comparison = compare(side_of(_open(a)), side_of(_open(b)))
     if values is not None:
         comparison = with_values(comparison, writer_of, values)
-    return lines_of(comparison)
+    return lambda width: lines_of(comparison, width)
 
 
 def _unicode() -> bool:
@@ -244,7 +250,8 @@ def _theme(chosen: str) -> str:
     """``dark``, ``light`` or ``mono``."""
     if chosen != "auto":
         return chosen
-    if os.environ.get("NO_COLOR") or os.environ.get("TERM") in ("dumb", "vt100"):
+    # Textual leaves colours out where the variable is set, to nothing too.
+    if "NO_COLOR" in os.environ or os.environ.get("TERM") in ("dumb", "vt100"):
         return "mono"
     background = os.environ.get("COLORFGBG", "").rpartition(";")[2]
     return "light" if background in ("7", "15") else "dark"

@@ -58,35 +58,46 @@ class Deck:
         self._before = ["overview"]
         self._kept: dict[str, str] = {}
         self.inline = False
+        self._painted: dict[Place, list[Line]] = {}
 
     # --- painting -----------------------------------------------------------------------------
 
     def lay_out(self, width: int, height: int) -> None:
         """Find the places of the screen in front; the focus stays where it can."""
         self.size = (width, height)
+        self._painted.clear()
         places = inline(width) if self.inline else arrange(self.desk.screen, width, height)
         self.places = [place for place in places if place.pane in self.panes and place.height > 0]
         for place in self.places:
             pane = self.panes[place.pane]
             pane.width = max(0, place.width - 4) if pane.framed else place.width
+            pane.height = max(0, place.height - 2) if pane.framed else place.height
         if self.focus not in self._focusable():
             self.focus = self._kept.get(self.desk.screen, "")
         if self.focus not in self._focusable():
             self.focus = next(iter(self._focusable()), "")
 
-    def frame(self, width: int, height: int) -> list[Line]:
-        """The whole screen as lines of exactly ``width`` cells."""
+    def frame(self, width: int, height: int, *, ticked: bool = False) -> list[Line]:
+        """The whole screen as lines of exactly ``width`` cells.
+
+        Args:
+            width, height: Of the terminal.
+            ticked: Whether only the clock went on: what does not tell the time stays as it was.
+        """
         if self.size != (width, height) or not self.places:
             self.lay_out(width, height)
-        return self.paint()
+        return self.paint(ticked=ticked)
 
-    def paint(self) -> list[Line]:
+    def paint(self, *, ticked: bool = False) -> list[Line]:
         """The screen in front."""
         width, height = self.size
         rows: list[list[tuple[int, int, Line]]] = [[] for _ in range(height)]
         for place in self.places:
-            pane = self.panes[place.pane]
-            lines = pane.paint(place.width, place.height, focused=place.pane == self.focus)
+            lines = self._painted.get(place) if ticked and place.pane not in _CLOCKS else None
+            if lines is None:
+                pane = self.panes[place.pane]
+                lines = pane.paint(place.width, place.height, focused=place.pane == self.focus)
+                self._painted[place] = lines
             for number, line in enumerate(lines[: max(0, height - place.y)]):
                 rows[place.y + number].append((place.x, place.width, line))
         lines = [_joined(row, width) for row in rows]
@@ -211,9 +222,12 @@ class Deck:
             self.focus = names[(at + step) % len(names)]
 
 
+_CLOCKS = frozenset({"header", "notice", "line"})
+"""Panes that tell how long ago something was."""
+
 _OWN = frozenset(
     {"up", "down", "left", "right", "page_up", "page_down", "home", "end", "open", "copy",
-     "sort", "follow", "view_as"}
+     "sort", "follow", "view_as", "export", "command"}
 )  # fmt: skip
 """Actions that mean the pane in front and nobody else."""
 

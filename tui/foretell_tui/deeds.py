@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shlex
 import subprocess
@@ -13,11 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from foretell.paths import cache_dir
+from foretell.text import plural
 
-from foretell_tui import derive
 from foretell_tui.desk import Effect
+from foretell_tui.exports import KINDS, as_text
 from foretell_tui.line import safe
-from foretell_tui.panes.chunks import Chunks
 from foretell_tui.panes.runs import Runs
 from foretell_tui.prompts import Confirm, TextPrompt
 from foretell_tui.query import BadQuery, parse_place
@@ -56,7 +55,7 @@ class Deeds:
         elif effect.kind == "pager":
             self._pager(effect.text)
         elif effect.kind == "save":
-            self._save(effect.text)
+            self._save_list(effect.text)
 
     def say(self, text: str) -> None:
         """A short message in a corner."""
@@ -155,7 +154,7 @@ class Deeds:
         self.say("rings at the end or at the first failure" if on else "does not ring")
 
     def do_export(self) -> None:
-        self._save("svg")
+        self._write("svg", self.app.desk.screen, self.app.export_screenshot())
 
     def _ask(self, effect: Effect) -> None:
         def answered(text: str | None) -> None:
@@ -181,32 +180,32 @@ class Deeds:
             except OSError as error:
                 self.say(f"{pager[0]}: {error.strerror}")
 
-    def _save(self, what: str) -> None:
-        """The screen as SVG, or a list as JSON, into the current folder."""
-        stamp = time.strftime("%Y%m%d-%H%M%S")
-        name = f"watch-{self.app.desk.screen}-{stamp}.{'svg' if what == 'svg' else 'json'}"
+    def _save_list(self, name: str) -> None:
+        """The list in front as CSV or JSON, or the screen as SVG, into the current folder."""
+        pane = self.app.deck.panes[name]
+        screen = self.app.export_screenshot()
+
+        def answered(kind: str | None) -> None:
+            if kind in KINDS:
+                self._write(kind, name, as_text(pane.records(), kind))
+            elif kind == "svg":
+                self._write("svg", name, screen)
+            elif kind is not None:
+                self.say(f"{kind!r} is none of csv, json, svg")
+            self.app.host.repaint()
+
+        count = plural(len(pane.records()), "line")
+        question = f"Save this list ({count}) as csv or json, or the screen as svg"
+        self.app.push_screen(TextPrompt(question, "csv"), answered)
+
+    def _write(self, kind: str, what: str, content: str) -> None:
+        name = f"watch-{what}-{time.strftime('%Y%m%d-%H%M%S')}.{kind}"
         try:
-            Path(name).write_text(self._content(what), encoding="utf-8")
+            Path(name).write_text(content, encoding="utf-8", errors="backslashreplace")
         except OSError as error:
             self.say(f"{name}: {error.strerror}")
             return
         self.say(f"saved {name}")
-
-    def _content(self, what: str) -> str:
-        if what == "svg":
-            return self.app.export_screenshot()
-        chunks = self.app.deck.panes["chunks"]
-        if what == "chunks" and isinstance(chunks, Chunks) and chunks.found is not None:
-            return json.dumps([derive.as_json(row) for row in chunks.found.rows], indent=1)
-        groups = self.app.desk.view.reading.groups
-        return json.dumps(
-            [
-                {"kind": g.example.kind, "message": g.example.message, "count": g.count,
-                 "chunks": list(g.chunks), "traceback": g.example.traceback}
-                for g in groups
-            ],
-            indent=1,
-        )  # fmt: skip
 
 
 def start(name: str, run: str) -> Path:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from foretell.plan import Plan
@@ -312,10 +311,3 @@ def columns(values: np.ndarray, width: int) -> Iterator[float]:
     count = min(width, len(values))
     for part in np.array_split(values, count) if count else ():
         yield float(part.mean())
-
-
-def as_json(row: ChunkRow) -> dict[str, Any]:
-    """A chunk as plain data, for an export."""
-    from dataclasses import asdict
-
-    return asdict(row)

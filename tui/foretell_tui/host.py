@@ -45,12 +45,12 @@ class Host(Widget, can_focus=True):
         if deck.inline:
             self.styles.height = INLINE_LINES
 
-    def repaint(self) -> None:
-        """Paint anew and draw the lines that differ."""
+    def repaint(self, *, ticked: bool = False) -> None:
+        """Paint anew and draw the lines that differ; only those with clocks where it ``ticked``."""
         width, height = self.size
         if not width or not height:
             return
-        before, self._lines = self._lines, self.deck.frame(width, height)
+        before, self._lines = self._lines, self.deck.frame(width, height, ticked=ticked)
         self.frames += 1
         if len(before) != len(self._lines):
             self.refresh()

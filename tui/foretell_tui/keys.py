@@ -80,7 +80,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("open_in", ("o",), "copy how to open the results elsewhere", True),
     Action("copy", ("y",), "copy ids, path or traceback"),
     Action("pager", ("e",), "the whole text in $PAGER"),
-    Action("export", ("x",), "save: screen as SVG, list as JSON", True),
+    Action("export", ("x",), "save: list as CSV or JSON, screen as SVG", True),
     Action("command", ("c",), "copy the command: retry, resume, cancel", True),
     Action("retry", ("R",), "run sdk retry, after asking", True, True),
     Action("cancel", ("C",), "run sdk cancel, after asking", True, True),

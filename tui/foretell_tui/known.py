@@ -37,6 +37,7 @@ class Known:
     samples_version: Version | None = None
     groups: tuple[FailureGroup, ...] = ()
     failures: list[Failure] = field(default_factory=list)
+    failed_by: Mapping[str, int] = field(default_factory=dict)
     failure_segment: int = 0
     failures_at: int = -1
     curve: tuple[float, np.ndarray] | None = None

@@ -123,9 +123,11 @@ def wrap(text: str, width: int) -> list[str]:
         shown = safe(part)
         while width_of(shown) > width > 0:
             head = set_cell_size(shown, width).rstrip()
-            taken = max(1, len(head))
-            lines.append(shown[:taken])
-            shown = shown[taken:]
+            # Between words where there are words, but no line less than half full.
+            blank = shown.rfind(" ", len(head) // 2, len(head) + 1)
+            taken = max(1, blank if blank > 0 and shown[:blank].strip() else len(head))
+            lines.append(shown[:taken].rstrip())
+            shown = shown[taken:].lstrip(" ")
         lines.append(shown)
     return lines
 

@@ -43,10 +43,12 @@ class Look:
     Attributes:
         ascii: Only ASCII.
         colour: Whether colours tell states apart; without them only the signs do.
+        shaded: Whether there are enough colours for pictures.
     """
 
     ascii: bool = False
     colour: bool = True
+    shaded: bool = True
 
     @property
     def signs(self) -> tuple[str, ...]:
@@ -99,9 +101,19 @@ class Look:
         return "-" if self.ascii else "–"
 
     @property
+    def tick_mark(self) -> str:
+        """On an axis, before what a place is called."""
+        return "|" if self.ascii else "╵"
+
+    @property
     def pointer(self) -> str:
         """Before the selected line."""
         return ">" if self.ascii else "▌"
+
+
+def told(code: int) -> str:
+    """A state as people read it."""
+    return "rows lost" if code == HOLES else NAMES[code]
 
 
 def state_role(code: int) -> str:

@@ -1,8 +1,8 @@
 """What a role looks like: colours for dark and light terminals, and signs alone.
 
 The colours of states are those of Okabe and Ito, which colour-blind people tell apart; on a light
-terminal they are darker. Sixteen-colour terminals get the nearest, and signs tell states apart
-everywhere.
+terminal they are darker. Terminals of sixteen colours have palettes of their own, in which states
+that the map shows by colour alone stay apart; signs tell the rest everywhere.
 
 Source: M. Okabe, K. Ito, "Color Universal Design", 2008.
 """
@@ -21,7 +21,7 @@ _DARK = {
     "state-pending": "#4b5763", "state-running": "#56b4e9", "state-retrying": "#f0e442",
     "state-done": "#009e73", "state-failed": "#ff6a2b", "state-quarantined": "#cc79a7",
     "state-damaged": "#e69f00", "state-holes": "#e7a3c7", "state-partly": "#28566b",
-    "state-partly-more": "#25748a", "state-partly-most": "#1d8f8a",
+    "state-partly-more": "#22688a", "state-partly-most": "#1d8f8a",
     "state-resumed": "#0b6b52", "behind-pending": "#1a232d",
 }  # fmt: skip
 
@@ -37,6 +37,40 @@ _LIGHT = {
     "state-resumed": "#5fa893", "behind-pending": "#e3e8ed",
 }  # fmt: skip
 
+_ANSI = {
+    "black": "#000000", "red": "#aa0000", "green": "#00aa00", "yellow": "#aa5500",
+    "blue": "#0000aa", "magenta": "#aa00aa", "cyan": "#00aaaa", "white": "#aaaaaa",
+    "grey": "#555555", "bright_red": "#ff5555", "bright_green": "#55ff55",
+    "bright_yellow": "#ffff55", "bright_blue": "#5555ff", "bright_magenta": "#ff55ff",
+    "bright_cyan": "#55ffff", "bright_white": "#ffffff",
+}  # fmt: skip
+"""Colours for which a terminal of sixteen has exactly one; it may show it otherwise."""
+
+_DARK_16 = {
+    "good": "bright_green", "warn": "bright_yellow", "bad": "bright_red", "info": "bright_cyan",
+    "quiet": "white", "dim": "white", "frame": "grey", "focus": "bright_cyan",
+    "title": "bright_white", "id": "cyan", "brand": "black on bright_green",
+    "key": "bright_yellow", "tab": "white", "tab-on": "bold bright_green", "curve": "bright_cyan",
+    "pointer": "bright_yellow",
+    "state-pending": "grey", "state-running": "bright_cyan", "state-retrying": "bright_yellow",
+    "state-done": "green", "state-failed": "bright_red", "state-quarantined": "bright_magenta",
+    "state-damaged": "yellow", "state-holes": "magenta", "state-partly": "blue",
+    "state-partly-more": "bright_blue", "state-partly-most": "cyan", "state-resumed": "cyan",
+    "behind-pending": "black",
+}  # fmt: skip
+
+_LIGHT_16 = {
+    "good": "green", "warn": "yellow", "bad": "red", "info": "blue", "quiet": "grey",
+    "dim": "grey", "frame": "white", "focus": "blue", "title": "black", "id": "blue",
+    "brand": "bright_white on green", "key": "yellow", "tab": "grey", "tab-on": "bold green",
+    "curve": "blue", "pointer": "yellow",
+    "state-pending": "white", "state-running": "blue", "state-retrying": "yellow",
+    "state-done": "green", "state-failed": "red", "state-quarantined": "magenta",
+    "state-damaged": "yellow", "state-holes": "bright_magenta", "state-partly": "bright_cyan",
+    "state-partly-more": "bright_blue", "state-partly-most": "cyan", "state-resumed": "cyan",
+    "behind-pending": "bright_white",
+}  # fmt: skip
+
 _MONO = {
     "good": "bold", "warn": "bold", "bad": "bold reverse", "info": "", "quiet": "", "dim": "dim",
     "frame": "dim", "focus": "bold", "title": "bold", "id": "", "brand": "reverse", "key": "bold",
@@ -48,17 +82,32 @@ BACKGROUNDS = {"dark": "#0b0f14", "light": "#fbfcfd", "mono": "#000000"}
 TEXTS = {"dark": "#d7dee6", "light": "#1c2127", "mono": "#ffffff"}
 _SELECTED = {"dark": "on #1d2a36", "light": "on #dce8f2", "mono": "reverse"}
 
+BACKGROUNDS_16 = {"dark": _ANSI["black"], "light": _ANSI["bright_white"], "mono": "#000000"}
+TEXTS_16 = {"dark": _ANSI["bright_white"], "light": _ANSI["black"], "mono": "#ffffff"}
+
+
+def _ansi(styles: dict[str, str]) -> dict[str, str]:
+    """Names of the sixteen colours as colours."""
+    words = {role: style.split(" ") for role, style in styles.items()}
+    return {role: " ".join(_ANSI.get(w, w) for w in style) for role, style in words.items()}
+
 
 class Palette:
     """Styles of roles.
 
     Args:
         theme: ``dark``, ``light`` or ``mono``.
+        sixteen: Whether the terminal has sixteen colours and no more.
     """
 
-    def __init__(self, theme: str) -> None:
+    def __init__(self, theme: str, *, sixteen: bool = False) -> None:
         self.theme = theme if theme in BACKGROUNDS else "dark"
-        self._styles = {"dark": _DARK, "light": _LIGHT, "mono": _MONO}[self.theme]
+        self.sixteen = sixteen and self.theme != "mono"
+        many = {"dark": _DARK, "light": _LIGHT, "mono": _MONO}
+        few = {"dark": _ansi(_DARK_16), "light": _ansi(_LIGHT_16), "mono": _MONO}
+        self._styles = (few if self.sixteen else many)[self.theme]
+        self.background = (BACKGROUNDS_16 if self.sixteen else BACKGROUNDS)[self.theme]
+        self.text = (TEXTS_16 if self.sixteen else TEXTS)[self.theme]
         self.style = lru_cache(maxsize=1024)(self._style)
 
     def _style(self, roles: str) -> Style:
@@ -71,9 +120,12 @@ class Palette:
         if role in ("bold", "dim") and role not in self._styles:
             return Style(bold=role == "bold" or None, dim=role == "dim" or None)
         if role == "selected":
-            return Style.parse(_SELECTED[self.theme])
+            return Style.parse("reverse" if self.sixteen else _SELECTED[self.theme])
         if role == "cursor":
-            return Style(reverse=True, bold=True)
+            if self.theme == "mono":
+                return Style(reverse=True, bold=True)
+            pointer = self._styles["pointer"]
+            return Style(color=self.background, bgcolor=pointer, bold=True)
         if role == "marked":
             return Style(bold=True)
         if role.startswith("#"):

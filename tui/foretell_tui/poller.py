@@ -30,7 +30,8 @@ class Poller:
     Args:
         reader: Of the run.
         pace: When to look.
-        tell: Called in the poller's thread with every new view.
+        tell: Called in the poller's thread with every new view and the seconds until the next look,
+            None for none.
         fail: Called in it with an error that ends the watching: there is no run.
     """
 
@@ -74,6 +75,7 @@ class Poller:
 
     def _run(self) -> None:
         wait: float | None = 0.0
+        every: float | None = self.pace.base or None
         while not self._ended.is_set():
             due = None if wait is None else time.monotonic() + wait
             asked = self._hear(due)
@@ -81,17 +83,17 @@ class Poller:
                 return
             try:
                 if asked:
-                    self._hand_over(self.reader.derive(self._wants))
+                    self.view = reduce(self.view, self.reader.derive(self._wants))
+                    self._tell(self.view, every)
                     if due is not None:
                         wait = max(0.0, due - time.monotonic())
                     continue
-                self._hand_over(self.reader.look(self._wants))
+                self.view = reduce(self.view, self.reader.look(self._wants))
             except ForetellError as error:
                 self._fail(error)
                 return
-            assert self.view is not None
-            wait = self.pace.after(self.view)
-            self._tell(self.view, wait)
+            wait = every = self.pace.after(self.view)
+            self._tell(self.view, every)
 
     def _hear(self, due: float | None) -> bool:
         """Take what was asked until it is time to look; whether only a hand-over is asked for."""
@@ -114,7 +116,3 @@ class Poller:
         except Exception as error:  # whatever it is, the dashboard goes on and says so
             answer = error
         job.then(answer)
-
-    def _hand_over(self, reading: Any) -> None:
-        self.view = reduce(self.view, reading)
-        self._tell(self.view, None)

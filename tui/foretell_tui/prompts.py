@@ -20,6 +20,7 @@ _CSS = """
     border: round $primary; background: $surface;
 }}
 {name} Static {{ width: 100%; height: auto; }}
+{name} .keys {{ color: $foreground 70%; }}
 """
 
 
@@ -37,6 +38,7 @@ class TextPrompt(ModalScreen[str | None]):
         with Vertical():
             yield Static(Content(safe(self._question)))
             yield Input(self._value)
+            yield Static(Content("Enter takes it, Esc leaves it"), classes="keys")
 
     def on_mount(self) -> None:
         self.query_one(Input).focus()

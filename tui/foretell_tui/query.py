@@ -16,7 +16,7 @@ from foretell_tui.look import HOLES, NAMES
 SORTS = ("id", "slowest", "newest", "worker", "attempts")
 
 _STATES: dict[str, tuple[int, ...]] = {name: (code,) for code, name in enumerate(NAMES[:8])}
-_STATES |= {"bad": (4, 5, 6, HOLES), "open": (0, 1, 2), "retry": (2,), "q": (5,)}
+_STATES |= {"lost": (HOLES,), "bad": (4, 5, 6, HOLES), "open": (0, 1, 2), "retry": (2,), "q": (5,)}
 _WORKER = re.compile(r"w(?:orker:?)?(\d{1,6})\Z")
 _SECONDS = re.compile(r"([<>])(\d{1,9}(?:\.\d+)?)(ms|s|m)?\Z")
 _IDS = re.compile(r"(\d{1,15})(?:-(\d{1,15}))?\Z")

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -268,8 +269,10 @@ class Reader:
         self._read_failures(head)
 
     def _read_workers(self) -> None:
+        # Times of local files may be stale, and with a newer head this file is newer too.
+        known = self._known.samples_version if self.objects.remote else None
         with suppress(FileNotFoundError):
-            found = self.objects.get_if_changed(WORKERS, self._known.samples_version)
+            found = self.objects.get_if_changed(WORKERS, known)
             if found is not None:
                 self._known.samples_version = found[1]
                 self._known.samples = samples_of(found[0]) or self._known.samples
@@ -285,6 +288,7 @@ class Reader:
         if known.failures and known.failures_at != self.follower.last_segment:
             known.failures_at = self.follower.last_segment
             known.groups = tuple(group_failures(known.failures, self.follower.table))
+            known.failed_by = Counter(failure.worker for failure in known.failures)
 
     # --- handing out --------------------------------------------------------------------------
 
@@ -315,6 +319,7 @@ class Reader:
             samples=known.samples,
             log=self._log.lines,
             groups=known.groups,
+            failed_by=known.failed_by,
             curve=known.curve,
             rates=known.rates,
             extra=self._extra(wants),

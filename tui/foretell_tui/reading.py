@@ -99,6 +99,7 @@ class Reading:
         samples: Of the workers.
         log: The newest lines.
         groups: Failures by cause.
+        failed_by: Failed attempts and lost rows by the worker's name.
         curve: Rows finished in each of the last seconds of work, see ``Reader``.
         extra: What the screen in front asked for, by name.
         cost: Of this look.
@@ -121,6 +122,7 @@ class Reading:
     samples: tuple[Sample, ...] = ()
     log: tuple[LogLine, ...] = ()
     groups: tuple[FailureGroup, ...] = ()
+    failed_by: Mapping[str, int] = field(default_factory=dict)
     curve: tuple[float, np.ndarray] | None = None
     rates: Mapping[int, float] = field(default_factory=dict)
     extra: Mapping[str, Any] = field(default_factory=dict)

@@ -32,10 +32,7 @@ def _sample(data: Mapping[str, Any]) -> Sample | None:
             rss_peak=data.get("rss_peak"),
             rss_limit=data.get("rss_limit"),
             cpu=data.get("cpu"),
-            chunks=tuple(
-                (int(c[0]), int(c[1]), str(c[2]), float(c[3]) if len(c) > 3 else None)
-                for c in data.get("chunks", ())
-            ),
+            chunks=_in_hand(data.get("chunks", ())),
             gpus=tuple(
                 (
                     str(gpu["uuid"]),
@@ -50,3 +47,9 @@ def _sample(data: Mapping[str, Any]) -> Sample | None:
             figures=figures,
         )
     return None
+
+
+def _in_hand(found: Any) -> tuple[tuple[int, int, str, float | None], ...]:
+    """Chunks in hand, the one that is in hand longest first."""
+    chunks = [(int(c[0]), int(c[1]), str(c[2]), float(c[3]) if len(c) > 3 else None) for c in found]
+    return tuple(sorted(chunks, key=lambda chunk: -(chunk[3] or 0.0)))

@@ -16,6 +16,14 @@ _KNOW_PROGRESS = ("WT_SESSION", "ConEmuPID", "GHOSTTY_RESOURCES_DIR")
 _TITLED = ("xterm", "screen", "tmux", "rxvt", "alacritty", "foot", "wezterm", "kitty", "ghostty")
 
 
+def sixteen_colours() -> bool:
+    """Whether the terminal has sixteen colours and no more, by what Textual goes by."""
+    from rich.console import Console
+    from textual.constants import COLOR_SYSTEM
+
+    return Console(force_terminal=True, color_system=COLOR_SYSTEM).color_system == "standard"  # type: ignore[arg-type]
+
+
 class Outside:
     """Title, progress, bell.
 

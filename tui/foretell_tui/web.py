@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 import shlex
 import socket
 import sys
@@ -12,6 +13,11 @@ from typing import Any
 from foretell.errors import LoadError, UsageError
 
 LOOPBACK = "127.0.0.1"
+
+
+def served() -> bool:
+    """Whether this process is one of those that a browser looks at, not a terminal."""
+    return os.environ.get("TEXTUAL_DRIVER", "").endswith(":WebDriver")
 
 
 def address(port: int, insecure: str | None) -> str:

@@ -25,19 +25,19 @@ _NAMES = {
 }
 
 
-def lines_of(comparison: Comparison) -> list[str]:
-    """The one screen."""
+def lines_of(comparison: Comparison, width: int = 0) -> list[str]:
+    """The one screen; long texts are cut so that tables keep to ``width``, where one is given."""
     a, b = comparison.a, comparison.b
     verdict = "equal" if comparison.equal else f"different: {', '.join(comparison.reasons)}"
     lines = [verdict]
     lines += table(
         [("A", a.shown, a.word, a.problem), ("B", b.shown, b.word, b.problem)], indent="  "
     )
-    lines += _differences("settings", comparison.config)
-    lines += _differences("data and code", comparison.content)
-    lines += _differences("outputs", comparison.outputs)
-    lines += _differences("versions", comparison.versions)
-    lines += _differences("ran on", comparison.environment)
+    lines += _differences("settings", comparison.config, width)
+    lines += _differences("data and code", comparison.content, width)
+    lines += _differences("outputs", comparison.outputs, width)
+    lines += _differences("versions", comparison.versions, width)
+    lines += _differences("ran on", comparison.environment, width)
     lines += _measures("totals", comparison.totals)
     lines += _measures("speed", comparison.speed)
     lines += _measures("failed attempts", comparison.failures)
@@ -46,15 +46,17 @@ def lines_of(comparison: Comparison) -> list[str]:
     return lines
 
 
-def _differences(title: str, found: Sequence[Difference]) -> list[str]:
+def _differences(title: str, found: Sequence[Difference], width: int) -> list[str]:
     if not found:
         return []
-    rows = [("", "A", "B"), *((d.key, _cell(d.a), _cell(d.b)) for d in found)]
+    names = max(len(d.key) for d in found) + 2 + 2 * 3
+    room = min(WIDTH, max(12, (width - names) // 2)) if width else WIDTH
+    rows = [("", "A", "B"), *((d.key, _cell(d.a, room), _cell(d.b, room)) for d in found)]
     return [title, *table(rows, indent="  ")]
 
 
-def _cell(text: str) -> str:
-    return clip(redact_text(text), WIDTH) if text else "-"
+def _cell(text: str, room: int) -> str:
+    return clip(redact_text(text), room) if text else "-"
 
 
 def _measures(title: str, found: Sequence[Measure]) -> list[str]:

@@ -108,6 +108,7 @@ _RUN = record(
     percent=optional(NUMBER),
     rows=optional(INTEGER),
     rows_per_second=optional(NUMBER),
+    average_rows_per_second=optional(NUMBER),
     unit=TEXT,
     age_seconds=optional(NUMBER),
     bytes=optional(INTEGER),

@@ -162,6 +162,7 @@ class Limits:
             "host": member.info.host,
             "pid": member.info.pid,
             "pid_started": member.info.pid_started,
+            "job": member.info.job,
             "time": now,
             "rss": rss,
             "rss_peak": peak,

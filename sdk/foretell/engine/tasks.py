@@ -40,6 +40,7 @@ class Installed:
 
     Attributes:
         host, pid, pid_started: Which process.
+        job: The SLURM job it runs in, ``""`` outside of one.
         board: Path of its board.
         output: File its prints go to, ``""`` where they were left alone.
         moment: For the driver to echo in the first renewal.
@@ -48,6 +49,7 @@ class Installed:
     host: str
     pid: int
     pid_started: float
+    job: str
     board: str
     output: str
     moment: float
@@ -75,6 +77,7 @@ def install(job: WorkerJob, worker: int, group: GroupInfo, dask_worker: Any = No
         host=socket.gethostname(),
         pid=os.getpid(),
         pid_started=runtime.pid_started,
+        job=os.environ.get("SLURM_JOB_ID", ""),
         board=str(runtime.board.path),
         output=output,
         moment=runtime.lease.moment(),

@@ -125,6 +125,12 @@ class Head:
     exit_code: int | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def average_rate(self) -> float | None:
+        """Rows a second over this whole session; None before its first row."""
+        took = self.time - self.session_started
+        return self.session_rows / took if took > 0 and self.session_rows else None
+
 
 class HeadWriter:
     """Replaces ``head.json``; the heartbeat goes on counting where an earlier driver stopped.

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from foretell_tui.desk import Desk
+from foretell_tui.desk import Desk, Effect
 from foretell_tui.line import Line, Span, cut, fit, safe, width_of
 
 
@@ -21,6 +21,7 @@ class Pane(ABC):
         framed: Whether it stands in a border with its title.
         focusable: Whether keys can go to it.
         acts: Names of the actions it answers, see ``foretell_tui.keys``.
+        focused: Whether keys went to it when it was painted last.
     """
 
     name: ClassVar[str]
@@ -31,6 +32,7 @@ class Pane(ABC):
     def __init__(self, desk: Desk) -> None:
         self.desk = desk
         self.width = self.height = 0
+        self.focused = False
 
     @property
     def title(self) -> str:
@@ -48,6 +50,7 @@ class Pane(ABC):
 
     def paint(self, width: int, height: int, *, focused: bool = False) -> list[Line]:
         """Exactly ``height`` lines of ``width`` cells, border included."""
+        self.focused = focused
         if not self.framed:
             return filled(self._body(width, height), width, height)
         if width < 4 or height < 2:
@@ -58,6 +61,10 @@ class Pane(ABC):
     def _body(self, width: int, height: int) -> Sequence[Line]:
         self.width, self.height = max(0, width), max(0, height)
         return self.body(self.width, self.height) if width > 0 and height > 0 else []
+
+    def records(self) -> list[dict[str, Any]]:
+        """What the pane lists as plain data, for an export; empty where it lists nothing."""
+        return []
 
     def do(self, action: str) -> bool:
         """Answer an action; whether it was taken."""
@@ -96,17 +103,27 @@ def boxed(
 def _edge(
     start: str, end: str, across: str, text: str, width: int, role: str, kind: str, dots: str
 ) -> Line:
-    shown = cut(text, max(0, width - 6), dots)
+    shown = in_parts(text, max(0, width - 6), dots)
     if not shown:
         return [(start + across * (width - 2) + end, role)]
     rest = width - 5 - width_of(shown)
     return [(start + across, role), (f" {shown} ", kind), (across * rest + end, role)]
 
 
+def in_parts(text: str, width: int, dots: str) -> str:
+    """A safe text of parts, two or more blanks between them: whole parts, as many as fit."""
+    shown = safe(text)
+    while width_of(shown) > width and "  " in shown:
+        shown = shown.rpartition("  ")[0].rstrip()
+    return cut(shown, width, dots)
+
+
 class ListPane(Pane):
     """A pane that is a list: one line is selected, and stays in sight."""
 
-    acts: ClassVar[tuple[str, ...]] = ("up", "down", "page_up", "page_down", "home", "end")
+    acts: ClassVar[tuple[str, ...]] = (
+        "up", "down", "page_up", "page_down", "home", "end", "export",
+    )  # fmt: skip
 
     def __init__(self, desk: Desk) -> None:
         super().__init__(desk)
@@ -142,12 +159,15 @@ class ListPane(Pane):
             line = self.row(number, width - 2)
             chosen = number == self.at and self.focusable
             mark = self.desk.look.pointer if chosen else " "
-            lines.append([(mark, "pointer"), (" ", ""), *self._marked(line, chosen)])
+            role = "pointer" if self.focused else "frame"
+            lines.append([(mark, role), (" ", ""), *self._marked(line, chosen, width - 2)])
         return lines
 
-    @staticmethod
-    def _marked(line: Line, chosen: bool) -> Line:
-        return [(text, f"{role} selected" if chosen else role) for text, role in line]
+    def _marked(self, line: Line, chosen: bool, width: int) -> Line:
+        """The line that is selected stands out where the keys go to this pane."""
+        if not (chosen and self.focused):
+            return line
+        return [(text, f"{role} selected") for text, role in fit(line, width)]
 
     def _keep_in_sight(self, room: int) -> None:
         self.at = max(0, min(self.at, self.count() - 1))
@@ -163,6 +183,12 @@ class ListPane(Pane):
         self.at = max(0, min(self.count() - 1, self.at + by))
         if self.at != before:
             self.selected()
+
+    def do_export(self) -> bool:
+        if not self.records():
+            return False
+        self.desk.emit(Effect("save", self.name))
+        return True
 
     def do_up(self) -> None:
         self.move(-1)
@@ -202,6 +228,11 @@ def _words(text: str, width: int) -> list[str]:
                 line = f"{line} {word}" if line else word
         lines.append(line)
     return lines
+
+
+def part_of(top: int, height: int, count: int) -> str:
+    """``lines 1 to 18 of 52`` where not all of a text is in sight, else nothing."""
+    return f"lines {top + 1} to {min(count, top + height)} of {count}" if height < count else ""
 
 
 paragraph = _words

@@ -11,7 +11,7 @@ from foretell_tui import mapmodel, words
 from foretell_tui.desk import Desk, Effect
 from foretell_tui.gridmap import Grid, GridMap
 from foretell_tui.line import Line
-from foretell_tui.look import NAMES, state_role
+from foretell_tui.look import state_role, told
 from foretell_tui.mapmodel import CellMap, Cells, Zoom
 from foretell_tui.panes import mapdrawing
 from foretell_tui.panes.base import Pane
@@ -104,7 +104,8 @@ class ChunkMap(Pane):
         at = self._cursor_cell()
         if at is None:
             return line
-        per = 2 * width if self.desk.look.halves else width
+        look = self.desk.look
+        per = 2 * width if look.halves else width
         if at // per != row:
             return line
         column = (at % per) % width
@@ -113,7 +114,8 @@ class ChunkMap(Pane):
         for text, role in line:
             if x <= column < x + len(text):
                 split = column - x
-                marked += [(text[:split], role), (text[split], f"{role} cursor"),
+                sign = "+" if text[split] in "█▀" and look.colour else text[split]
+                marked += [(text[:split], role), (sign, f"{role} cursor"),
                            (text[split + 1 :], role)]  # fmt: skip
             else:
                 marked.append((text, role))
@@ -132,19 +134,19 @@ class ChunkMap(Pane):
         if isinstance(self._cells, GridMap):
             chunk = self.desk.chunk
             return [("chunk ", "dim"), (f"{chunk:,}", "bold"), ("  ", ""),
-                    (NAMES[codes[chunk]], state_role(int(codes[chunk])))]  # fmt: skip
+                    (told(codes[chunk]), state_role(int(codes[chunk])))]  # fmt: skip
         start, stop = self._cells.cells.range(at)
         chunk = self._cells.chunk(start)
         if stop - start == 1:
             return [("chunk ", "dim"), (f"{chunk:,}", "bold"), ("  ", ""),
-                    (NAMES[codes[chunk]], state_role(int(codes[chunk])))]  # fmt: skip
+                    (told(codes[chunk]), state_role(int(codes[chunk])))]  # fmt: skip
         ids = codes[start:stop] if self.desk.order == "linear" else None
         line: Line = [("chunks ", "dim"), (f"{chunk:,}..{self._cells.chunk(stop - 1):,}", "bold")]
         if ids is not None:
             counts = np.bincount(ids, minlength=8)
             for code in (4, 6, 5, 7, 2, 1, 3, 0):
                 if counts[code]:
-                    line += [(f"  {NAMES[code]} ", "dim"), (f"{counts[code]:,}", state_role(code))]
+                    line += [(f"  {told(code)} ", "dim"), (f"{counts[code]:,}", state_role(code))]
         return line
 
     # --- keeping up ---------------------------------------------------------------------------

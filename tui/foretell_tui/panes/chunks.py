@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from dataclasses import asdict
+from typing import Any, ClassVar
 
 from foretell.store.failures import FailureGroup
 
@@ -11,7 +12,7 @@ from foretell_tui import words
 from foretell_tui.derive import LIST_LIMIT, ChunkList, ChunkRow
 from foretell_tui.desk import Effect
 from foretell_tui.line import Line, left, right, wrap
-from foretell_tui.look import HOLES, MEANINGS, NAMES, state_role
+from foretell_tui.look import HOLES, MEANINGS, NAMES, state_role, told
 from foretell_tui.panes.base import ListPane, Pane
 from foretell_tui.query import SORTS, BadQuery, Query, parse
 
@@ -22,7 +23,6 @@ class Chunks(ListPane):
     name: ClassVar[str] = "chunks"
     acts: ClassVar[tuple[str, ...]] = (
         *ListPane.acts, "filter", "sort", "next_hit", "previous_hit", "open", "copy", "command",
-        "export",
     )  # fmt: skip
 
     @property
@@ -69,14 +69,17 @@ class Chunks(ListPane):
         text = self._cells(
             width,
             f"{row.chunk:,}",
-            f"{sign} {NAMES[row.code]}",
+            f"{sign} {told(row.code)}",
             f"{row.start:,}..{row.stop - 1:,}",
             f"w{row.worker:02d}" if row.worker >= 0 else "",
             str(row.attempt or ""),
             "" if row.seconds is None else words.seconds(row.seconds),
             "" if row.started is None else words.clock(row.started),
         )
-        return [(text, state_role(row.code) if row.code not in (0, 3) else "")]
+        role = state_role(row.code)
+        rest = role if row.code not in (0, 3) else ""
+        # The sign stands behind the id, nine cells wide.
+        return [(text[:10], rest), (text[10:11], role), (text[11:], rest)]
 
     def _cells(
         self, width: int, chunk: str, state: str, rows: str, worker: str, tries: str, took: str,
@@ -146,8 +149,10 @@ class Chunks(ListPane):
     def do_command(self) -> None:
         self.desk.copy(f"sdk retry {self.desk.run} --chunks {self.desk.chunk}", "command")
 
-    def do_export(self) -> None:
-        self.desk.emit(Effect("save", "chunks"))
+    def records(self) -> list[dict[str, Any]]:
+        if self.found is None:
+            return []
+        return [asdict(row) | {"state": told(row.code)} for row in self.found.rows]
 
 
 class ChunkDetail(Pane):
@@ -176,7 +181,7 @@ class ChunkDetail(Pane):
             return [[("reading the ledger", "dim")]]
         view, look = self.desk.view, self.desk.look
         lines: list[Line] = [
-            [("state   ", "dim"), (f"{look.signs[row.code]} {NAMES[row.code]}",
+            [("state   ", "dim"), (f"{look.signs[row.code]} {told(row.code)}",
               state_role(row.code)), (f"  {MEANINGS[NAMES[row.code]]}", "dim")],
             [("rows    ", "dim"), (f"{row.start:,}..{row.stop - 1:,}", ""),
              (f"  ({row.stop - row.start:,} {view.unit})", "dim")],

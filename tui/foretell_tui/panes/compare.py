@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 from typing import ClassVar
 
 from foretell_tui.desk import Desk, Effect
-from foretell_tui.line import Line
-from foretell_tui.panes.base import Pane, paragraph
+from foretell_tui.line import Line, wrap
+from foretell_tui.panes.base import Pane, paragraph, part_of
 
-Comparer = Callable[[str, str, int | None], list[str]]
-"""Two runs and how many chunks' values to compare (None for none) to lines."""
+Comparer = Callable[[str, str, int | None], Callable[[int], list[str]]]
+"""Two runs, and how many chunks' values to compare (None for none), to lines of some width."""
 
 VALUES = 8
 """Chunks whose values are compared when that is asked for."""
@@ -28,27 +28,33 @@ class Compare(Pane):
         super().__init__(desk)
         self.other = ""
         self.lines: list[str] | None = None
+        self._told: Callable[[int], list[str]] | None = None
         self._top = 0
         self._working = False
+        self._seen = ""
 
     @property
     def title(self) -> str:
-        return f"Compare  A this run  B {self.other}" if self.other else "Compare"
+        if not self.other:
+            return "Compare"
+        return f"Compare  A this run  B {self.other}  {self._seen}".rstrip()
 
     @property
     def hint(self) -> str:
         return "enter another run  v values of some chunks  c copy sdk compare"
 
     def body(self, width: int, height: int) -> Sequence[Line]:
-        if self.lines is None:
+        if self._told is None:
             text = (
                 f"comparing with {self.other}" if self._working else
                 "Enter asks for another run to compare this one with: its path or URL. "
                 "On the screen of runs (9), c compares with the run that is selected."
             )  # fmt: skip
             return [[(part, "dim")] for part in paragraph(text, width)]
+        self.lines = [part for line in self._told(width) for part in wrap(line, width)]
         self._top = max(0, min(self._top, len(self.lines) - height))
         shown = self.lines[self._top : self._top + height]
+        self._seen = part_of(self._top, len(shown), len(self.lines))
         return [[(line, self._role(line, self._top + at))] for at, line in enumerate(shown)]
 
     @staticmethod
@@ -61,16 +67,16 @@ class Compare(Pane):
         """Compare with another run; beside the screen's thread."""
         if not other:
             return
-        self.other, self.lines, self._working, self._top = other, None, True, 0
+        self.other, self.lines, self._told, self._top = other, None, None, 0
+        self._working = True
         self.desk.emit(Effect("compare", other, self._show, lambda compare: compare(
             self.desk.run, other, values)))  # fmt: skip
 
     def _show(self, answer: object) -> None:
         self._working = False
-        if isinstance(answer, list):
-            self.lines = answer
+        if callable(answer):
+            self._told = answer
         else:
-            self.lines = None
             self.desk.say(f"cannot be compared: {answer}")
 
     def do_open(self) -> None:

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from foretell.store.failures import FailureGroup
+from foretell.store.failures import Failure, FailureGroup
+from foretell.store.rings import LogLine
 from foretell.text import plural
 
 from foretell_tui import words
 from foretell_tui.desk import Desk, Effect
 from foretell_tui.line import Line, cut, left, right, wrap
-from foretell_tui.panes.base import ListPane, Pane, paragraph
+from foretell_tui.panes.base import ListPane, Pane, paragraph, part_of
 
 
-def retry_command(desk: Desk, group: FailureGroup | None) -> str:
+def retry_command(desk: Desk, group: FailureGroup) -> str:
     """What would predict a group again."""
-    if group is None:
-        return f"sdk retry {desk.run}"
     return f"sdk retry {desk.run} --kind {group.example.kind}"
 
 
@@ -33,7 +32,7 @@ class _Groups(ListPane):
 
     acts: ClassVar[tuple[str, ...]] = (
         *ListPane.acts, "open", "command", "copy", "filter", "sort", "pager", "next_hit",
-        "previous_hit", "export",
+        "previous_hit",
     )  # fmt: skip
     sort = "count"
 
@@ -52,7 +51,7 @@ class _Groups(ListPane):
             return f"no failure matches {self.desk.pattern}: / changes the filter"
         if view.head is not None and view.head.failure_kinds:
             return "reading the failures"
-        return "nothing failed"
+        return "nothing failed so far" if view.live else "nothing failed"
 
     def chosen(self) -> FailureGroup | None:
         """The group that is selected."""
@@ -77,8 +76,12 @@ class _Groups(ListPane):
         self.selected()
         self.desk.emit(Effect("screen", "failures"))
 
-    def do_command(self) -> None:
-        self.desk.copy(retry_command(self.desk, self.chosen()), "command")
+    def do_command(self) -> bool:
+        group = self.chosen()
+        if group is None:
+            return False
+        self.desk.copy(retry_command(self.desk, group), "command")
+        return True
 
     def do_copy(self) -> None:
         group = self.chosen()
@@ -107,8 +110,14 @@ class _Groups(ListPane):
         if (group := self.chosen()) is not None:
             self.desk.emit(Effect("pager", full_text(group, self.desk)))
 
-    def do_export(self) -> None:
-        self.desk.emit(Effect("save", "failures"))
+    def records(self) -> list[dict[str, Any]]:
+        return [
+            {"kind": g.example.kind, "message": g.example.message, "count": g.count,
+             "standing": g.standing, "rows": g.row_count, "first": g.first, "last": g.last,
+             "worker": g.example.worker, "attempt": g.example.attempt, "at": g.example.frame,
+             "chunks": list(g.chunks), "traceback": g.example.traceback}
+            for g in self.groups()
+        ]  # fmt: skip
 
 
 class Brief(_Groups):
@@ -196,7 +205,8 @@ class Failures(_Groups):
     @property
     def title(self) -> str:
         filtered = f"   / {self.desk.pattern}" if self.desk.pattern else ""
-        return f"Failures {self.total}   by {self.sort}{filtered}"
+        order = f"  by {self.sort}" if self.count() else ""
+        return f"Failures {self.total}{order}{filtered}"
 
     @property
     def hint(self) -> str:
@@ -229,11 +239,12 @@ class FailureDetail(Pane):
         self._groups = groups
         self._top = 0
         self._of: str = ""
+        self._seen = ""
 
     @property
     def title(self) -> str:
         group = self._groups.chosen()
-        return f"{group.example.kind}" if group is not None else "Failure"
+        return f"{group.example.kind}  {self._seen}".rstrip() if group is not None else "Failure"
 
     @property
     def hint(self) -> str:
@@ -247,6 +258,7 @@ class FailureDetail(Pane):
             self._of, self._top = group.example.cause, 0
         lines = detail_lines(group, self.desk, width)
         self._top = max(0, min(self._top, len(lines) - height))
+        self._seen = part_of(self._top, height, len(lines))
         return lines[self._top : self._top + height]
 
     def _advice(self) -> str:
@@ -269,8 +281,8 @@ class FailureDetail(Pane):
     def do_home(self) -> None:
         self._top = 0
 
-    def do_command(self) -> None:
-        self._groups.do_command()
+    def do_command(self) -> bool:
+        return self._groups.do_command()
 
     def do_copy(self) -> None:
         if (group := self._groups.chosen()) is not None:
@@ -312,17 +324,20 @@ def detail_lines(group: FailureGroup, desk: Desk, width: int) -> list[Line]:
         parts = wrap(text, max(10, width - 12))
         lines.append([(left(label, 12), "dim"), (parts[0], "")])
         lines += [[(" " * 12, ""), (part, "")] for part in parts[1:6]]
-    around = [
-        line
-        for line in desk.view.reading.log
-        if line.worker == group.example.worker and abs(line.time - group.example.time) < 30
-    ][-5:]
+    around = _around(desk.view.reading.log, group.example)
     if around:
         lines += [[], [("log around it", "title")]]
         lines += [[(words.clock(x.time) + " ", "dim"), (x.message, "")] for x in around]
     lines += [[], [("traceback", "title"), ("  (values of variables are never stored)", "dim")]]
     text = group.example.traceback.rstrip() or "none was stored"
     return lines + [[(part, "")] for part in wrap(text, width)]
+
+
+def _around(log: Sequence[LogLine], example: Failure) -> list[LogLine]:
+    """What its worker said just before and after a failure, oldest first."""
+    near = [x for x in log if x.worker == example.worker and abs(x.time - example.time) < 30]
+    nearest = sorted(near, key=lambda line: abs(line.time - example.time))[:5]
+    return sorted(nearest, key=lambda line: line.time)
 
 
 def full_text(group: FailureGroup, desk: Desk) -> str:

@@ -19,7 +19,7 @@ _KEYS = (
 )  # fmt: skip
 _SHORT = (
     ("q", "quit"), ("?", "help"), ("1-9", "screens"), ("z", "zoom"), ("enter", "open"),
-    ("/", "filter"), ("p", "pause"), ("c", "copy"), (":", "go to"),
+    ("/", "filter"), ("p", "pause"), ("c", "copy"), (":", "goto"),
 )  # fmt: skip
 
 
@@ -31,13 +31,15 @@ class Keys(Pane):
     focusable: ClassVar[bool] = False
 
     def body(self, width: int, height: int) -> Sequence[Line]:
+        keys = _KEYS if width >= 110 else _SHORT
+        gap = "  " if sum(len(key) + len(text) + 3 for key, text in keys) <= width + 1 else " "
         line: Line = [(" ", "")]
         room = width - 1
-        for key, text in _KEYS if width >= 110 else _SHORT:
-            room -= len(key) + len(text) + 3
-            if room < -2:
+        for key, text in keys:
+            room -= len(key) + len(text) + 1 + len(gap)
+            if room < -len(gap):
                 break
-            line += [(key, "key"), (f" {text}  ", "dim")]
+            line += [(key, "key"), (f" {text}{gap}", "dim")]
         return [line]
 
 
@@ -53,8 +55,8 @@ class Notice(Pane):
         if line:
             return [line]
         cost = self.desk.view.reading.cost
-        text = f" read {size(cost.bytes)} in {cost.requests} request{'s' * (cost.requests != 1)}"
-        return [[(text, "dim")]]
+        asked = f"{cost.requests} request{'s' * (cost.requests != 1)}"
+        return [[(f" the last look read {size(cost.bytes)} in {asked}", "dim")]]
 
 
 def notice(view: View, width: int, dots: str = "…") -> Line:

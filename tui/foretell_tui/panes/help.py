@@ -9,7 +9,7 @@ from foretell_tui.desk import Desk
 from foretell_tui.keys import ACTIONS, Action, shown
 from foretell_tui.line import Line, left
 from foretell_tui.look import MEANINGS, NAMES, PARTLY, state_role
-from foretell_tui.panes.base import Pane
+from foretell_tui.panes.base import Pane, part_of
 
 STATES = (
     ("RUNNING", "good", "its heartbeat moves"),
@@ -34,10 +34,11 @@ class Help(Pane):
         self.of: Pane | None = None
         self.others: Sequence[Pane] = ()
         self._top = 0
+        self._seen = ""
 
     @property
     def title(self) -> str:
-        return "Help"
+        return f"Help  {self._seen}".rstrip()
 
     @property
     def hint(self) -> str:
@@ -46,6 +47,7 @@ class Help(Pane):
     def body(self, width: int, height: int) -> Sequence[Line]:
         lines = self.lines(width)
         self._top = max(0, min(self._top, len(lines) - height))
+        self._seen = part_of(self._top, height, len(lines))
         return lines[self._top : self._top + height]
 
     def lines(self, width: int) -> list[Line]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from foretell.store.rings import LogLine
 
@@ -124,6 +124,12 @@ class _Log(ListPane):
     def do_copy(self) -> None:
         if self.lines():
             self.desk.copy(self.lines()[min(self.at, self.count() - 1)].message, "line")
+
+    def records(self) -> list[dict[str, Any]]:
+        return [
+            {"time": x.time, "worker": x.worker, "level": x.level, "message": x.message}
+            for x in self.lines()
+        ]
 
     def do_open(self) -> None:
         self.desk.emit(Effect("screen", "log"))

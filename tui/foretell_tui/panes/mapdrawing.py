@@ -8,7 +8,7 @@ import numpy as np
 
 from foretell_tui import words
 from foretell_tui.line import Line, runs, width_of
-from foretell_tui.look import NAMES, PARTLY, PRIORITY, Look, state_role
+from foretell_tui.look import NAMES, PARTLY, PRIORITY, Look, state_role, told
 from foretell_tui.mapmodel import CellMap
 from foretell_tui.state import View
 
@@ -18,7 +18,6 @@ NOTHING = 255
 _LEGEND = (
     "done", "running", "partly", "retrying", "failed", "quarantined", "damaged", "holes", "pending",
 )  # fmt: skip
-_SHOWN = {"holes": "rows lost"}
 _MARKED = frozenset({2, 4, 5, 6, 7})
 _NAMES = (*NAMES, "partly-more", "partly-most")
 
@@ -66,6 +65,9 @@ def _pair(top: int, bottom: int, look: Look) -> tuple[str, str]:
         return " ", ""
     if top == bottom or (top == 0 and bottom == NOTHING):
         return ("█" if top else look.signs[0]), f"state-{_NAMES[top]}"
+    if top == 0:
+        # Not begun is dark, in either half.
+        return "▄", f"state-{_NAMES[bottom]} on-{_NAMES[top]}"
     behind = "" if bottom == NOTHING else f" on-{_NAMES[bottom]}"
     return "▀", f"state-{_NAMES[top]}{behind}"
 
@@ -89,7 +91,7 @@ def chunk_rows(view: View, selected: int, look: Look) -> list[Line]:
         stop = min(manifest.plan["n_rows"], start + manifest.plan["chunk_rows"])
         line: Line = [
             (look.pointer if chunk == selected else " ", "pointer"), (f" {chunk:>3}  ", ""),
-            (f"{look.signs[code]} {NAMES[code]:<12}", state_role(code)),
+            (f"{look.signs[code]} {told(code):<12}", state_role(code)),
             (f"{view.unit} {start:,}..{stop - 1:,}".ljust(24), "dim"),
         ]  # fmt: skip
         if chunk in hands and code in (1, 2):
@@ -124,5 +126,5 @@ def _signs_of(names: Sequence[str], gap: str, look: Look) -> Line:
     for name in sorted(names, key=_LEGEND.index):
         code = NAMES.index(name)
         sign = look.shades[-1] if code == PARTLY else look.signs[code]
-        spans += [(sign, state_role(code)), (f" {_SHOWN.get(name, name)}{gap}", "dim")]
+        spans += [(sign, state_role(code)), (f" {told(code)}{gap}", "dim")]
     return [*spans[:-1], (spans[-1][0].rstrip(), "dim")]

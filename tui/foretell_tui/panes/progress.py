@@ -47,11 +47,10 @@ def counts(view: View, *, brief: bool = False) -> Line:
     lost = totals.failed + totals.quarantined + totals.damaged
     run, retry, left = ("run", "retry", "left") if brief else ("running", "retrying", "left")
     line: Line = [
-        ("done ", "dim"), (f"{totals.done:,}", "state-done"),
-        (f"  {run} ", "dim"), (f"{totals.running:,}", "state-running"),
-        (f"  {retry} ", "dim"), (f"{totals.retrying:,}", "state-retrying"),
-        ("  fail " if brief else "  failed ", "dim"),
-        (f"{lost:,}", "state-failed" if lost else ""),
+        ("done ", "dim"), _count(totals.done, "state-done"),
+        (f"  {run} ", "dim"), _count(totals.running, "state-running"),
+        (f"  {retry} ", "dim"), _count(totals.retrying, "state-retrying"),
+        ("  fail " if brief else "  failed ", "dim"), _count(lost, "state-failed"),
         (f"  {left} ", "dim"), (f"{totals.pending:,}", ""),
         ("  of ", "dim"), (f"{totals.chunks:,}", ""), (" chunks", "dim"),
     ]  # fmt: skip
@@ -59,6 +58,11 @@ def counts(view: View, *, brief: bool = False) -> Line:
     if rows and not lost:
         line += [("   ", ""), (f"{rows:,} {view.unit} lost", "warn")]
     return line
+
+
+def _count(number: int, role: str) -> Span:
+    """A number in its colour, unless it is zero."""
+    return (f"{number:,}", role if number else "")
 
 
 def sessions(view: View) -> Span:
@@ -106,6 +110,7 @@ def pace_line(view: View, look: Look, width: int) -> Line:
     rates = head.rates if head is not None else None
     line: Line = []
     if rates is not None and rates.rows_per_second is not None:
+        line += [] if view.live else [("was ", "dim")]
         line += [(f"{words.rate(rates.rows_per_second)} {view.unit}/s", "bold")]
     if ending := words.eta(view, look):
         role = "warn" if ending.startswith("stalled") else ""

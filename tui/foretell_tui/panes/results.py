@@ -9,7 +9,7 @@ from foretell.text import size
 
 from foretell_tui.desk import Desk, Effect
 from foretell_tui.line import Line, left, right
-from foretell_tui.panes.base import ListPane, Pane, paragraph
+from foretell_tui.panes.base import ListPane, Pane, in_parts, paragraph
 from foretell_tui.pictures import Picture, Wanted
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ class Preview(Pane):
         """What is asked of the reader."""
         return Wanted(
             self.output, chunk, step, self.view, self.index, max(20, self.width),
-            max(4, self.height - 4),
+            max(4, self.height - 2),
         )  # fmt: skip
 
     def ask(self, chunk: int | None = None, step: int = 0) -> None:
@@ -127,10 +127,13 @@ def drawn(preview: Any, width: int, desk: Desk) -> list[Line]:
     from foretell.previews.drawing import lines_of
     from foretell.previews.statistics import number
 
-    if not isinstance(preview, Image) or not desk.look.halves:
+    if not isinstance(preview, Image) or not (desk.look.halves and desk.look.shaded):
         texts = lines_of(preview, width, ascii_only=desk.look.ascii)
+        if preview.title:
+            texts[0] = in_parts(preview.title, width, desk.look.dots)
         return [[(text, _role(text))] for text in texts]
-    lines: list[Line] = [[(preview.title, "title")]] if preview.title else []
+    title = in_parts(preview.title, width, desk.look.dots)
+    lines: list[Line] = [[(title, "title")]] if title else []
     lines += [[(f"! {warning}", "warn")] for warning in preview.warnings]
     for row in half_blocks(preview):
         lines.append([(cell.char, _colours(cell)) for cell in row[:width]])
@@ -244,6 +247,7 @@ class Results(ListPane):
         array = node.array
         facts = [
             ("path", array.name),
+            ("stored", "" if array.bytes is None else size(array.bytes)),
             ("chunks", "x".join(map(str, array.chunks))),
             ("shards", "x".join(map(str, array.shards))),
             ("dimensions", ", ".join(array.dims)),

@@ -20,7 +20,7 @@ _TONES = {
 
 
 class Runs(ListPane):
-    """Runs with state, per cent, rate, age and size."""
+    """Runs with state, per cent, rate (its average where the run ended), age and size."""
 
     name: ClassVar[str] = "runs"
     acts: ClassVar[tuple[str, ...]] = (*ListPane.acts, "open", "filter", "copy", "sort", "command")
@@ -68,7 +68,7 @@ class Runs(ListPane):
         row = self.shown()[number]
         lost = row["pulse"] in ("lost", "stale")
         state = row["pulse"] if lost else row["state"]
-        rate = row["rows_per_second"]
+        rate = row["rows_per_second"] or row["average_rows_per_second"]
         text = _cells(
             width,
             row["run"],
@@ -76,9 +76,12 @@ class Runs(ListPane):
             "" if row["percent"] is None else f"{row['percent']:.1f} %",
             "" if rate is None else f"{words.rate(rate)} {row['unit']}/s",
             "" if row["age_seconds"] is None else words.short(row["age_seconds"]),
-            row["problem"] if row["bytes"] is None else size(row["bytes"]),
+            "" if row["bytes"] is None else size(row["bytes"]),
             self.desk.look.dots,
         )
+        if row["problem"]:
+            # There are no figures where the reason stands.
+            text = f"{text.rstrip()}  {row['problem']}"
         here = row["run"] == self.desk.run
         return [(text, "bold" if here else _TONES.get(state, ""))]
 
@@ -86,6 +89,9 @@ class Runs(ListPane):
         """The run that is selected."""
         shown = self.shown()
         return str(shown[min(self.at, len(shown) - 1)]["run"]) if shown else None
+
+    def records(self) -> list[dict[str, Any]]:
+        return [dict(row) for row in self.shown()]
 
     def do_open(self) -> None:
         if (run := self.chosen()) is not None:

@@ -54,8 +54,10 @@ class Tabs(Pane):
         return line
 
     def _lost(self) -> int:
+        """Chunks that are lost; the rows, where all chunks are done."""
         totals = self.desk.view.totals
-        return totals.failed + totals.quarantined + totals.damaged
+        chunks = totals.failed + totals.quarantined + totals.damaged
+        return chunks or totals.rows_quarantined + totals.rows_failed
 
     def click(self, x: int, y: int, *, double: bool = False) -> None:
         at = 0

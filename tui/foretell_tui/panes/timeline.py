@@ -71,13 +71,34 @@ class Timeline(Pane):
         if stream is None:
             return [[(self._nothing(), "dim")]]
         lines = [self._told(stream)]
-        room = max(1, height - 3)
-        self._top = max(0, min(self._top, len(stream.workers) - room))
-        for row in range(self._top, min(len(stream.workers), self._top + room)):
-            lines.append([(left(f"w{stream.workers[row]:02d}", _LABEL), "id"),
-                          *self._bars(stream, row)])  # fmt: skip
+        count, room = len(stream.workers), max(1, height - 4)
+        # Few workers have bars of two lines, with a gap between them.
+        tall = 2 if count * 3 <= room else 1
+        shown = room // 3 if tall == 2 else room
+        self._top = max(0, min(self._top, count - shown))
+        for row in range(self._top, min(count, self._top + shown)):
+            name = left(f"w{stream.workers[row]:02d}", _LABEL)
+            for number, bars in enumerate(self._bars(stream, row, tall)):
+                lines.append([(name if number == 0 else " " * _LABEL, "id"), *bars])
+            lines += [[]] * (tall - 1)
+        if height >= 6:
+            lines.append(self._axis(stream))
         lines += [[] for _ in range(height - 1 - len(lines))]
         return [*lines, self._legend()]
+
+    def _axis(self, stream: Stream) -> Line:
+        """The times of some columns, below the bars."""
+        columns = stream.codes.shape[1]
+        marks = max(1, min(6, columns // 20))
+        wall, line = self.desk.view.reading.wall, " " * _LABEL
+        for mark in range(marks):
+            at = mark * columns // marks
+            moment = stream.start + (stream.stop - stream.start) * at / columns
+            text = f"{self.desk.look.tick_mark} {words.day_clock(moment, wall)}"
+            # Where two marks would tell the same second, tenths tell them apart.
+            text += f".{int(moment * 10) % 10}" if stream.stop - stream.start < 2 * marks else ""
+            line += " " * (_LABEL + at - len(line)) + text
+        return [(line, "dim")]
 
     def _nothing(self) -> str:
         view = self.desk.view
@@ -85,35 +106,45 @@ class Timeline(Pane):
             return "reading the ledger"
         return "nothing is finished yet: bars come with the first chunk"
 
-    def _bars(self, stream: Stream, row: int) -> Line:
+    def _bars(self, stream: Stream, row: int, tall: int) -> list[Line]:
+        """The bars of a worker, ``tall`` lines, the upper one first."""
         look = self.desk.look
         codes = stream.codes[row].tolist()
         if self.by_duration:
-            signs, roles = self._durations(stream, row)
+            heights, roles = self._durations(stream, row, tall)
+            rows = [self._level_row(heights, tall - 1 - number) for number in range(tall)]
         else:
-            signs = [" " if code == 255 else look.signs[code] for code in codes]
             roles = ["" if code == 255 else state_role(code) for code in codes]
-        if self._cursor is not None and self._cursor < len(signs):
-            at = self._cursor
-            signs[at] = "|" if signs[at] == " " else signs[at]
+            rows = [[" " if code == 255 else look.signs[code] for code in codes]] * tall
+        if (at := self._cursor) is not None and at < len(roles):
             roles[at] = f"{roles[at]} cursor"
-        return runs(signs, roles)
+            rows = [[*signs[:at], "|", *signs[at + 1 :]] for signs in rows]
+        return [runs(signs, roles) for signs in rows]
 
-    def _durations(self, stream: Stream, row: int) -> tuple[list[str], list[str]]:
-        """The longer, the higher: against the slowest shown."""
-        levels = self.desk.look.levels
-        seconds = stream.seconds[row]
+    def _durations(self, stream: Stream, row: int, tall: int) -> tuple[list[int | None], list[str]]:
+        """Heights in levels, None for nothing: the longer, the higher, against the slowest."""
+        steps = len(self.desk.look.levels) * tall
         most = float(np.nanmax(stream.seconds)) if np.isfinite(stream.seconds).any() else 1.0
-        signs, roles = [], []
-        for value in seconds.tolist():
+        heights: list[int | None] = []
+        roles = []
+        for value in stream.seconds[row].tolist():
             if value != value:
-                signs.append(" ")
+                heights.append(None)
                 roles.append("")
                 continue
             share = value / most if most else 0.0
-            signs.append(levels[min(len(levels) - 1, int(share * len(levels)))])
+            heights.append(min(steps - 1, int(share * steps)))
             roles.append("warn" if share > 0.8 else "curve")
-        return signs, roles
+        return heights, roles
+
+    def _level_row(self, heights: list[int | None], above: int) -> list[str]:
+        """The signs of one line of bars, ``above`` others below it."""
+        levels = self.desk.look.levels
+        last, base = len(levels) - 1, above * len(levels)
+        return [
+            " " if height is None or height < base else levels[min(last, height - base)]
+            for height in heights
+        ]
 
     def _told(self, stream: Stream) -> Line:
         """The moment under the cursor, and how far the run was then."""

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
+
+from foretell.text import size
 
 from foretell_tui import words
-from foretell_tui.line import Line, left, right
+from foretell_tui.line import Line, Span, left, right
 from foretell_tui.panes.base import ListPane, Pane
 from foretell_tui.reading import Sample
 from foretell_tui.state import View
@@ -75,13 +77,7 @@ class _Workers(ListPane):
 
     def failures(self) -> Counter[str]:
         """Failed attempts by worker."""
-        return Counter(
-            {
-                group.example.worker: group.count
-                for group in self.desk.view.reading.groups
-                if group.example.worker
-            }
-        )
+        return Counter(self.desk.view.reading.failed_by)
 
     def count(self) -> int:
         return len(self.samples())
@@ -103,6 +99,17 @@ class _Workers(ListPane):
         """The worker that is selected."""
         samples = self.samples()
         return samples[min(self.at, len(samples) - 1)] if samples else None
+
+    def records(self) -> list[dict[str, Any]]:
+        view, failures = self.desk.view, self.failures()
+        return [
+            {"worker": s.name, "host": s.host, "pid": s.pid, "job": s.job, "time": s.time,
+             "cpu": s.cpu, "rss": s.rss, "rss_limit": s.rss_limit, "rss_peak": s.rss_peak,
+             "chunks": [chunk for chunk, *_ in s.chunks] if view.live else [],
+             "gpus": [uuid for uuid, *_ in s.gpus], "failed": failures[s.name],
+             "chunks_per_second": view.reading.rates.get(s.index, 0.0) if view.live else None}
+            for s in self.samples()
+        ]  # fmt: skip
 
     def do_open(self) -> None:
         from foretell_tui.desk import Effect
@@ -215,9 +222,9 @@ class Worst(_Workers):
 
 
 _COLUMNS = (
-    ("id", 5, "<"), ("host", 14, "<"), ("job", 8, "<"), ("in hand", 20, "<"), ("for", 7, ">"),
-    ("cpu", 6, ">"), ("rss/limit", 12, ">"), ("peak", 6, ">"), ("gpu", 5, ">"), ("vram", 12, ">"),
-    ("chunks/s", 9, ">"), ("failed", 7, ">"),
+    ("id", 5, "<"), ("host", 13, "<"), ("job", 9, "<"), ("in hand", 18, "<"), ("for", 6, ">"),
+    ("cpu", 6, ">"), ("rss/limit", 10, ">"), ("peak", 5, ">"), ("gpu", 5, ">"), ("vram", 9, ">"),
+    ("chunks/s", 8, ">"), ("failed", 6, ">"),
 )  # fmt: skip
 _LEFT_OUT = ("job", "vram", "gpu", "peak", "failed", "host")
 """Columns that go first where there is no room."""
@@ -270,7 +277,7 @@ class Workers(_Workers):
         if first is not None:
             more = f" +{len(sample.chunks) - 1}" if len(sample.chunks) > 1 else ""
             hand = f"{first[0]:,} {first[2]}{more}"
-            took = "" if first[3] is None else words.short(first[3])
+            took = "" if first[3] is None else _for(first[3])
         rate = view.reading.rates.get(sample.index, 0.0)
         cells = {
             "id": sample.name,
@@ -288,6 +295,11 @@ class Workers(_Workers):
         }
         bad = troubled(view, sample) or near_limit(sample)
         return [(_cells(self.columns(width), cells), "warn" if bad else "")]
+
+
+def _for(seconds: float) -> str:
+    """How long a chunk has been in hand, in little room."""
+    return words.seconds(seconds) if seconds < 60 else words.short(seconds)
 
 
 def _cells(columns: Sequence[tuple[str, int, str]], cells: dict[str, str]) -> str:
@@ -320,29 +332,36 @@ class WorkerDetail(Pane):
             return [[("no worker is known", "dim")]]
         view, look = self.desk.view, self.desk.look
         kept = self.desk.history.get(sample.index, [])[-max(8, width - 20) :]
+        held = "-" if sample.rss is None else size(sample.rss)
+        limit = f" of {size(sample.rss_limit)}" if sample.rss_limit else ""
+        peak = "-" if sample.rss_peak is None else size(sample.rss_peak)
         lines: list[Line] = [
-            [("process ", "dim"), (f"pid {sample.pid} on {sample.host}", ""),
-             (f"   job {sample.job}" if sample.job else "", "")],
-            [("model on ", "dim"), (", ".join(sample.devices) or "not told", "")],
-            [("memory ", "dim"), (memory_cell(sample), "warn" if near_limit(sample) else ""),
-             ("   peak ", "dim"), (words.memory(sample.rss_peak), "")],
+            [_label("process"), (f"pid {sample.pid} on {sample.host}", ""),
+             (f"   SLURM job {sample.job}" if sample.job else "", "")],
+            [_label("model on"), (", ".join(sample.devices) or "not told", "")],
+            [_label("memory"), (f"{held}{limit}", "warn" if near_limit(sample) else ""),
+             ("   peak ", "dim"), (peak, "")],
         ]  # fmt: skip
         for chunk, attempt, phase, took in sample.chunks[:3] if view.live else ():
             long = "" if took is None else f" for {words.seconds(took)}"
-            lines.append([("chunk ", "dim"), (f"{chunk:,} attempt {attempt}: {phase}{long}", "")])
+            lines.append([_label("chunk"), (f"{chunk:,} attempt {attempt}: {phase}{long}", "")])
         for uuid, busy, used, total in sample.gpus:
-            share = "-" if busy is None else f"{busy * 100:.0f} %"
-            lines.append([("gpu ", "dim"), (f"{uuid}  {share}  {words.memory(used)} of "
-                                            f"{words.memory(total)}", "")])  # fmt: skip
+            share = "-" if busy is None else f"{busy * 100:.0f} % busy"
+            lines.append([_label("gpu"), (f"{uuid}  {share}  {size(used)} of {size(total)}", "")])
         if len(kept) > 1:
-            lines.append([("cpu    ", "dim"), (words.curve([k[1] for k in kept], look), "curve"),
+            lines.append([_label("cpu"), (words.curve([k[1] for k in kept], look), "curve"),
                           (f" {kept[-1][1] * 100:.0f} %", "")])  # fmt: skip
-            lines.append([("memory ", "dim"), (words.curve([k[2] for k in kept], look), "curve"),
-                          (f" {words.memory(kept[-1][2])}", "")])  # fmt: skip
-        lines += [[(f"{name} ", "dim"), (str(value), "")] for name, value in _flat(sample.figures)]
+            lines.append([_label("memory"), (words.curve([k[2] for k in kept], look), "curve"),
+                          (f" {size(kept[-1][2])}", "")])  # fmt: skip
+        lines += [[_label(name), (str(value), "")] for name, value in _flat(sample.figures)]
         if not view.live:
             lines.append([(f"last seen {words.day_clock(sample.time, view.reading.wall)}", "dim")])
         return lines[:height]
+
+
+def _label(text: str) -> Span:
+    """What a line of the detail tells of."""
+    return (left(text, max(9, len(text))) + " ", "dim")
 
 
 def _flat(figures: object, prefix: str = "") -> list[tuple[str, object]]:

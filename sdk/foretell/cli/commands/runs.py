@@ -23,7 +23,10 @@ _CLOSED = frozenset({"_run", ".git", "__pycache__", "node_modules"})
 @options.common
 @click.pass_obj
 def command(session: Session, folder: str, recent: bool) -> int:
-    """List the runs below DIR (this folder by default) with state, progress, rate, age, size."""
+    """List the runs below DIR (this folder by default) with state, progress, rate, age, size.
+
+    The rate of a run that ended is the average of its last session.
+    """
     from foretell.cli.output import emit, out, table
     from foretell.store.recent import recent_runs
 
@@ -107,6 +110,7 @@ def row_of(place: str) -> dict[str, Any] | None:
         "percent": words.percent(head),
         "rows": head.totals.rows,
         "rows_per_second": head.rates.rows_per_second if judgement.live else None,
+        "average_rows_per_second": head.average_rate,
         "unit": head.unit,
         "age_seconds": max(0.0, time.time() - head.time),
         "bytes": head.totals.bytes_written,
@@ -123,6 +127,7 @@ def _unreadable(place: str, problem: str) -> dict[str, Any]:
         "percent": None,
         "rows": None,
         "rows_per_second": None,
+        "average_rows_per_second": None,
         "unit": "rows",
         "age_seconds": None,
         "bytes": None,
@@ -135,7 +140,7 @@ def _cells(row: dict[str, Any]) -> list[str]:
     from foretell.text import duration, size
 
     lost = row["pulse"] in ("lost", "stale")
-    rate = row["rows_per_second"]
+    rate = row["rows_per_second"] or row["average_rows_per_second"]
     return [
         row["run"],
         row["pulse"].upper() if lost else row["state"],

@@ -82,7 +82,8 @@ def progress_line(head: Head) -> str:
 def end_lines(head: Head, url: str) -> list[str]:
     """The summary: what was reached in how long, and what to do next."""
     took = max(0.0, head.time - head.session_started)
-    pace = f"{head.session_rows / took:,.0f} {head.unit}/s" if took and head.session_rows else ""
+    average = head.average_rate
+    pace = "" if average is None else f"{average:,.0f} {head.unit}/s"
     lines = [joined(f"{head.state} {url}", rows(head), f"in {duration(took)}", pace)]
     if head.resumed_chunks:
         lines.append(
