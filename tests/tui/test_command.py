@@ -70,7 +70,7 @@ def test_the_web_listens_here_alone(monkeypatch):
         def serve(self):
             served["at"] = "once"
 
-    monkeypatch.setattr("textual_serve.server.Server", Server)
+    monkeypatch.setattr("foretell_tui.webserver.OwnPages", Server)
     chosen = {
         "control": False, "port": 8123, "insecure_listen": None, "screen": "log", "theme": "auto",
         "ascii_only": True, "interval": 5.0,

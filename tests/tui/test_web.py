@@ -12,6 +12,7 @@ import pytest
 
 aiohttp = pytest.importorskip("aiohttp", reason="--web needs foretell[web]")
 pytest.importorskip("textual_serve", reason="--web needs foretell[web]")
+from foretell_tui.webserver import foreign  # noqa: E402
 
 
 @pytest.fixture
@@ -62,3 +63,42 @@ def test_a_browser_sees_the_run_and_its_keys_work(served):
             await page.close()
 
     asyncio.run(browse())
+
+
+def test_another_page_in_the_same_browser_sees_nothing(served):
+    async def browse():
+        async with aiohttp.ClientSession() as session:
+            page = await opened(session, served)
+            await page.close()
+            address = f"http://127.0.0.1:{served}/ws?width=100&height=30"
+            for headers in (
+                {"Origin": "https://evil.example"},
+                {"Origin": "http://127.0.0.1:1"},
+                {"Host": f"evil.example:{served}"},
+            ):
+                with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+                    await session.ws_connect(address, headers=headers)
+                assert refused.value.status == 403
+            own = await session.ws_connect(address, origin=f"http://localhost:{served}")
+            await shown(own, b"Chunk map")
+            await own.close()
+
+    asyncio.run(browse())
+
+
+@pytest.mark.parametrize(
+    ("host", "origin", "listening", "expected"),
+    [
+        ("127.0.0.1:80", None, "127.0.0.1", False),
+        ("localhost:8000", "http://127.0.0.1:8000", "127.0.0.1", False),
+        ("[::1]:8000", "http://localhost:8000", "127.0.0.1", False),
+        ("127.0.0.1:8000", "null", "127.0.0.1", True),
+        ("127.0.0.1:8000", "http://127.0.0.1:99999999", "127.0.0.1", True),
+        ("evil.example:8000", "http://evil.example:8000", "127.0.0.1", True),
+        ("lab:8000", "http://lab:8000", "192.0.2.7", False),
+        ("lab:8000", "http://192.0.2.7:8000", "192.0.2.7", False),
+        ("lab:8000", "http://evil.example:8000", "192.0.2.7", True),
+    ],
+)
+def test_whose_page_it_is(host, origin, listening, expected):
+    assert foreign(host, origin, listening) is expected

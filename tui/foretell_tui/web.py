@@ -61,7 +61,7 @@ def serve(say: Callable[[str], None], run: str, chosen: Mapping[str, Any]) -> in
         raise UsageError("--web and --control do not go together: a page has no password")
     host, port = address(chosen["port"], chosen["insecure_listen"]), chosen["port"]
     try:
-        from textual_serve.server import Server
+        from foretell_tui.webserver import OwnPages
     except ImportError as error:
         raise LoadError(
             "--web needs textual-serve",
@@ -73,5 +73,5 @@ def serve(say: Callable[[str], None], run: str, chosen: Mapping[str, Any]) -> in
     if host == LOOPBACK:
         here = socket.gethostname()
         say(f"from another machine: ssh -N -L {port}:{LOOPBACK}:{port} {here}")
-    Server(command_line(run, chosen), host=host, port=port, title="sdk watch").serve()
+    OwnPages(command_line(run, chosen), host=host, port=port, title="sdk watch").serve()
     return 0
