@@ -1,3 +1,4 @@
+import contextlib
 import json
 import os
 import subprocess
@@ -385,6 +386,24 @@ def test_a_loader_with_a_batch_sampler_of_its_own_cannot_be_cut(out):
     with pytest.raises(ConfigError, match="cannot be cut"):
         writer.remaining(loader)
     assert writer.remaining_rows(40).tolist() == list(range(16, 40))
+
+
+@pytest.mark.parametrize("processes", [0, 1])
+def test_a_dataset_that_fetches_batches_does_so_for_the_rest_too(out, processes):
+    class Batches(torch.utils.data.Dataset):
+        def __len__(self):
+            return 40
+
+        def __getitems__(self, indices):
+            return [torch.tensor([index, index + 0.5]) for index in indices]
+
+    callback = PredictionWriter(out)
+    for module in (Double(fail_at=2), Double()):
+        loader = torch.utils.data.DataLoader(Batches(), 8, num_workers=processes)
+        with contextlib.suppress(RuntimeError):
+            trainer([callback]).predict(module, callback.remaining(loader))
+    assert module.seen == list(range(16, 40))
+    np.testing.assert_array_equal(read_predictions(out)["y"], rows(40))
 
 
 def test_reading_processes_are_fine(out):

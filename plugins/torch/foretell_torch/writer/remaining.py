@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -29,6 +29,12 @@ class RemainingRows(Dataset):  # type: ignore[misc]  # PyTorch ships no types he
 
     def __getitem__(self, index: int) -> Any:
         return self.dataset[int(self.rows[index])]
+
+    @property
+    def __getitems__(self) -> Callable[[Sequence[int]], Any] | None:
+        """How several rows are fetched at once; None where the dataset cannot, as PyTorch asks."""
+        fetch = getattr(self.dataset, "__getitems__", None)
+        return None if fetch is None else lambda at: fetch(self.rows[list(at)].tolist())
 
 
 class SkippedRows(IterableDataset):  # type: ignore[misc]  # PyTorch ships no types here
