@@ -39,7 +39,7 @@ class Attendance:
         self._gone: set[str] = set()
         client.subscribe_topic("all", self._heard)
         _subscribed(client)
-        listed = list(client.scheduler_info(n_workers=-1)["workers"])
+        listed = present(client)
         with self._order:
             for address in listed:
                 if address not in self._gone:
@@ -58,6 +58,11 @@ class Attendance:
                 address = str(message["worker"])
                 self._gone.discard(address)
                 self._joined(address)
+
+
+def present(client: Client) -> list[str]:
+    """Addresses of the workers the scheduler knows now."""
+    return list(client.scheduler_info(n_workers=-1)["workers"])
 
 
 def _subscribed(client: Client) -> None:

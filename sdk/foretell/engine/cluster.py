@@ -20,7 +20,7 @@ from distributed import Client, Future, KilledWorker, LocalCluster, Nanny, Worke
 
 from foretell.config.schedule import ScheduleOptions
 from foretell.engine import tasks
-from foretell.engine.attendance import Attendance
+from foretell.engine.attendance import Attendance, present
 from foretell.engine.messages import WorkerJob
 from foretell.engine.quiet import Quiet
 from foretell.errors import LoadError
@@ -180,7 +180,7 @@ class Cluster:
 
     def workers(self) -> list[str]:
         """Addresses the scheduler knows now."""
-        return list(self._client.scheduler_info(n_workers=-1)["workers"])
+        return present(self._client)
 
     def install(self, address: str, job: WorkerJob, worker: int, group: GroupInfo) -> None:
         """Prepare a worker; answered with ``what="install"``."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
-from foretell.text import size
+from foretell.text import plural, size
 
 from foretell_tui.line import Line, Span, cut
 from foretell_tui.panes.base import Pane
@@ -55,7 +55,7 @@ class Notice(Pane):
         if line:
             return [line]
         cost = self.desk.view.reading.cost
-        asked = f"{cost.requests} request{'s' * (cost.requests != 1)}"
+        asked = plural(cost.requests, "request")
         return [[(f" the last look read {size(cost.bytes)} in {asked}", "dim")]]
 
 
