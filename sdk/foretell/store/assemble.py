@@ -1,14 +1,17 @@
 """Makes a finished run of predictions that exist already: a run store without an engine.
 
 For plugins that predict under somebody else's loop. What comes out is a run like any other: its
-manifest, ledger, head and outputs are written in the order a driver writes them, one chunk after
-the other by the calling process, and a call that was killed is continued by the next.
+manifest, ledger, head and outputs are written in the order a driver writes them, by the calling
+process: one thread reads the chunks in turn, a few others encode and store them. A call that was
+killed is continued by the next.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 
@@ -27,6 +30,9 @@ from foretell.types import Arrays, Chunk, ChunkState, RunState, Valid
 
 GROUP = 64
 """Chunks recorded at once, as long as they take no longer than a second."""
+
+THREADS = min(4, os.cpu_count() or 1)
+"""Chunks that are encoded and stored at once; one more may be read meanwhile."""
 
 ReadChunk = Callable[[Chunk], "tuple[Arrays, np.ndarray]"]
 """Gives a chunk's outputs and its uint8 ``valid``: 1 predicted, 2 without a prediction."""
@@ -123,11 +129,13 @@ class _Assembly:
         )
         self._ledger.append([seen])
         waiting = np.flatnonzero(self._ledger.table.state != ChunkState.DONE).tolist()
-        for at in range(0, len(waiting), GROUP):
-            self._write_group(waiting[at : at + GROUP], read)
+        # Left only when nothing is on its way to the store any more.
+        with ThreadPoolExecutor(THREADS, "assemble") as threads:
+            for at in range(0, len(waiting), GROUP):
+                self._write_group(waiting[at : at + GROUP], read, threads)
         return self._finish()
 
-    def _write_group(self, chunks: list[int], read: ReadChunk) -> None:
+    def _write_group(self, chunks: list[int], read: ReadChunk, threads: ThreadPoolExecutor) -> None:
         attempts = self._ledger.table.attempt
         again = sorted({int(attempts[chunk]) + 1 for chunk in chunks})
         for attempt in again:
@@ -135,16 +143,30 @@ class _Assembly:
             self._ledger.append([Intent(ids, attempt)])
         done: list[Record] = []
         began = self._clock.monotonic()
-        for chunk in chunks:
-            done.append(self._write(self._plan.chunk(chunk), read))
+        for written in self._written(chunks, read, threads):
+            done.append(written)
             if self._clock.monotonic() - began > 1.0:
                 self._record(done)
                 done, began = [], self._clock.monotonic()
         self._record(done)
 
-    def _write(self, chunk: Chunk, read: ReadChunk) -> ChunkDone:
-        started, began = self._clock.now(), self._clock.monotonic()
-        arrays, valid = read(chunk)
+    def _written(
+        self, chunks: list[int], read: ReadChunk, threads: ThreadPoolExecutor
+    ) -> Iterator[ChunkDone]:
+        """Chunks in the order given, each once it is stored."""
+        waiting: deque[Future[ChunkDone]] = deque()
+        for number in chunks:
+            chunk = self._plan.chunk(number)
+            started, began = self._clock.now(), self._clock.monotonic()
+            waiting.append(threads.submit(self._write, chunk, *read(chunk), started, began))
+            if len(waiting) > THREADS:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+    def _write(
+        self, chunk: Chunk, arrays: Arrays, valid: np.ndarray, started: float, began: float
+    ) -> ChunkDone:
         receipt = self._writer.write(chunk, arrays, valid)
         return ChunkDone(
             chunk=chunk.id,

@@ -1,76 +1,22 @@
-import contextlib
-import json
-import os
+"""A Trainer with the prediction writer: every row comes back in input order."""
+
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
-from foretell.errors import (
-    ConfigError,
-    FingerprintMismatch,
-    NotARun,
-    PartialResult,
-    ShapeMismatch,
-    StoreError,
-    UsageError,
-)
+from foretell.errors import ShapeMismatch, UsageError
 
 pytest.importorskip("torch")
 import torch
 
 pytest.importorskip("lightning")
-from foretell.builtin.writers.zarr import ZarrWriter
-from foretell.store.open import open_objects
 from foretell_torch import PredictionWriter, read_predictions
-from foretell_torch.writer import finish
-from foretell_torch.writer.spool import read_segments
-from ledger_model import FakeTime
-from trainer_run import Double, Rows, loaders, predict, trainer
+from trainer_run import Double, loaders, predict, trainer
+from writing import MODES, rows, script, stored_of
 
 # Lightning's advice on numbers of workers and the like, which is Lightning's own.
 pytestmark = pytest.mark.filterwarnings("default:::lightning", "ignore::UserWarning")
-
-SCRIPT = Path(__file__).parent / "parts" / "trainer_run.py"
-
-MODES = [
-    {"write_interval": interval, "format": format}
-    for format in ("zarr", "pt")
-    for interval in ("batch", "epoch", "batch_and_epoch")
-]
-
-
-@pytest.fixture
-def out(tmp_path):
-    return tmp_path / "made" / "here"
-
-
-def rows(n, first=0):
-    start = np.arange(first, first + n, dtype="float32")
-    return 2 * np.stack([start, start + 0.5], axis=1)
-
-
-def files(folder):
-    return {
-        str(path.relative_to(folder)): (path.read_bytes(), path.stat().st_mtime_ns)
-        for path in sorted(Path(folder).rglob("*"))
-        if path.is_file()
-    }
-
-
-def script(code_expected=0, **settings):
-    settings["out"] = str(settings["out"])
-    done = subprocess.run(
-        [sys.executable, str(SCRIPT), json.dumps(settings)],
-        capture_output=True,
-        text=True,
-        timeout=240,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)},
-    )
-    assert (done.returncode == 0) == (code_expected == 0), done.stderr[-3000:]
-    return done
-
 
 # --- what comes out -------------------------------------------------------------------------------
 
@@ -214,203 +160,6 @@ def test_few_files_for_many_rows(out):
     assert 6 <= len(segments) <= 12
 
 
-# --- killed, and started again --------------------------------------------------------------------
-
-
-def stored_of(out):
-    found = read_predictions(out, allow_partial=True)
-    return np.flatnonzero(found.valid == 1)
-
-
-KILLED = [(MODES[0], True), (MODES[3], False)]
-ALSO_KILLED = [(mode, r) for mode in MODES for r in (False, True) if (mode, r) not in KILLED]
-
-
-@pytest.mark.parametrize(
-    ("mode", "remaining"),
-    [*KILLED, *(pytest.param(*pair, marks=pytest.mark.slow) for pair in ALSO_KILLED)],
-)
-def test_killed_and_started_again(out, mode, remaining):
-    small = {**mode, "segment_bytes": 100}
-    script(1, out=out, spec=[{"n": 100}], module={"kill_at": 9}, writer=small)
-    known = stored_of(out)
-    assert 0 < len(known) < 100
-    with pytest.raises(PartialResult):
-        read_predictions(out)
-    recorded = {
-        name for _, s in read_segments(open_objects(str(out)), "index") for name, _ in s.files
-    }
-    before = {k: v for k, v in files(out).items() if k in recorded or k.startswith("index")}
-    model = predict(out, [{"n": 100, "remaining": remaining}], writer=small)
-    found = read_predictions(out)
-    np.testing.assert_array_equal(found["y"], rows(100))
-    expected = sorted(set(range(100)) - set(known.tolist())) if remaining else list(range(100))
-    assert sorted(model.seen) == expected
-    after = files(out)
-    assert {k: after[k] for k in before} == before
-
-
-@pytest.mark.parametrize("mode", [MODES[0], MODES[4]], ids=lambda m: "-".join(m.values()))
-@pytest.mark.parametrize("remaining", [False, True])
-def test_an_iterable_dataset_goes_on_where_it_stopped(out, mode, remaining):
-    small = {**mode, "segment_bytes": 100}
-    spec = {"kind": "all", "n": 100}
-    with pytest.raises(RuntimeError, match="planted"):
-        predict(out, [spec], {"fail_at": 5}, writer=small)
-    assert stored_of(out).tolist() == list(range(40))
-    model = predict(out, [{**spec, "remaining": remaining}], writer=small)
-    np.testing.assert_array_equal(read_predictions(out)["y"], rows(100))
-    assert model.seen == list(range(40 if remaining else 0, 100))
-
-
-@pytest.mark.parametrize("chunk", [0, 3])
-def test_stopped_while_the_store_is_made(out, monkeypatch, chunk):
-    monkeypatch.setattr(finish, "CHUNK_BYTES", 100)
-    monkeypatch.setattr(finish, "CLOCK", FakeTime().clock)
-    write = ZarrWriter.write
-
-    def stopped(self, given, *values):
-        if given.id == chunk:
-            raise KeyError("planted")
-        return write(self, given, *values)
-
-    with monkeypatch.context() as planted:
-        planted.setattr(ZarrWriter, "write", stopped)
-        with pytest.raises(KeyError, match="planted"):
-            predict(out, [{"n": 60}])
-    np.testing.assert_array_equal(read_predictions(out)["y"], rows(60))
-    model = predict(out, [{"n": 60}])
-    assert model.seen == list(range(60))
-    assert not (out / "spool").exists()
-    np.testing.assert_array_equal(read_predictions(out)["y"], rows(60))
-
-
-def test_a_complete_folder_is_not_touched(out):
-    predict(out, [{"n": 40}])
-    before = files(out)
-    predict(out, [{"n": 40}])
-    assert files(out) == before
-    model = predict(out, [{"n": 40, "remaining": True}])
-    assert model.seen == []
-    assert files(out) == before
-
-
-def test_a_limit_leaves_rows_for_the_next_run(out):
-    predict(out, [{"n": 40}], settings={"limit_predict_batches": 2})
-    with pytest.raises(PartialResult) as caught:
-        read_predictions(out)
-    assert ("missing", "16, 17, 18, 19, 20, 21, 22, 23 and 16 more") in caught.value.facts
-    found = read_predictions(out, allow_partial=True)
-    assert found.missing.tolist() == list(range(16, 40))
-    assert np.isnan(found["y"][16:]).all()
-    predict(out, [{"n": 40}])
-    np.testing.assert_array_equal(read_predictions(out)["y"], rows(40))
-
-
-def test_a_limit_of_counted_rows_is_not_taken_for_their_end(out):
-    spec = [{"kind": "all", "n": 40}]
-    predict(out, spec, settings={"limit_predict_batches": 2})
-    with pytest.raises(PartialResult, match="not complete"):
-        read_predictions(out)
-    predict(out, spec)
-    assert len(read_predictions(out)["y"]) == 40
-
-
-# --- refused --------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"spec": [{"n": 41}]},
-        {"module": {"scale": 3.0}},
-        {"writer": {"format": "pt"}},
-        {"spec": [{"n": 40}, {"n": 40}]},
-        {"writer": {"version": "2"}},
-    ],
-)
-def test_another_job_in_the_same_folder_is_refused(out, change):
-    given = {"spec": [{"n": 40}], "module": {}, "writer": {}}
-    predict(out, **given)
-    before = files(out)
-    with pytest.raises(FingerprintMismatch, match="something else"):
-        predict(out, **{**given, **change})
-    assert files(out) == before
-
-
-def test_files_of_somebody_else_are_refused(out):
-    out.mkdir(parents=True)
-    (out / "predictions__rank_3__batch_0.pt").write_bytes(b"stale")
-    with pytest.raises(StoreError, match="no record of predictions"):
-        predict(out, [{"n": 10}], writer={"format": "pt"})
-    assert sorted(os.listdir(out)) == ["predictions__rank_3__batch_0.pt"]
-
-
-def test_an_earlier_run_with_more_ranks_is_refused(out):
-    predict(out, [{"n": 40}], writer={"format": "pt"})
-    record = json.loads((out / "predictions.json").read_text())
-    (out / "predictions.json").write_text(json.dumps({**record, "ranks": 2}))
-    with pytest.raises(FingerprintMismatch, match="ranks 2 → 1"):
-        predict(out, [{"n": 40}], writer={"format": "pt"})
-
-
-def test_damage_is_noticed(out):
-    with pytest.raises(RuntimeError, match="planted"):
-        predict(out, [{"n": 40}], {"fail_at": 4})
-    (segment,) = (out / "spool").rglob("*.safetensors")
-    data = bytearray(segment.read_bytes())
-    data[-3] ^= 1
-    segment.write_bytes(data)
-    with pytest.raises(StoreError, match="damaged"):
-        read_predictions(out, allow_partial=True)
-
-
-def test_nothing_there(tmp_path):
-    with pytest.raises(NotARun, match="no predictions"):
-        read_predictions(tmp_path)
-    with pytest.raises(ConfigError, match="write_interval"):
-        PredictionWriter(tmp_path, "hourly")  # type: ignore[arg-type]  # that is the point
-
-
-def test_a_loader_with_a_batch_sampler_of_its_own_cannot_be_cut(out):
-    with pytest.raises(RuntimeError, match="planted"):
-        predict(out, [{"n": 40}], {"fail_at": 2})
-    data = Rows(40)
-
-    class Mine(torch.utils.data.BatchSampler):
-        pass
-
-    sampler = Mine(torch.utils.data.SequentialSampler(data), 8, False)
-    loader = torch.utils.data.DataLoader(data, batch_sampler=sampler)
-    writer = PredictionWriter(out)
-    with pytest.raises(ConfigError, match="cannot be cut"):
-        writer.remaining(loader)
-    assert writer.remaining_rows(40).tolist() == list(range(16, 40))
-
-
-@pytest.mark.parametrize("processes", [0, 1])
-def test_a_dataset_that_fetches_batches_does_so_for_the_rest_too(out, processes):
-    class Batches(torch.utils.data.Dataset):
-        def __len__(self):
-            return 40
-
-        def __getitems__(self, indices):
-            return [torch.tensor([index, index + 0.5]) for index in indices]
-
-    callback = PredictionWriter(out)
-    for module in (Double(fail_at=2), Double()):
-        loader = torch.utils.data.DataLoader(Batches(), 8, num_workers=processes)
-        with contextlib.suppress(RuntimeError):
-            trainer([callback]).predict(module, callback.remaining(loader))
-    assert module.seen == list(range(16, 40))
-    np.testing.assert_array_equal(read_predictions(out)["y"], rows(40))
-
-
-def test_reading_processes_are_fine(out):
-    predict(out, [{"n": 50, "num_workers": 2}])
-    np.testing.assert_array_equal(read_predictions(out)["y"], rows(50))
-
-
 # --- several processes ----------------------------------------------------------------------------
 
 
@@ -454,6 +203,15 @@ def test_two_ranks_killed_and_finished_by_one(out):
     model = predict(out, [{"n": 90, "remaining": True}], writer=writer)
     assert sorted(model.seen) == sorted(set(range(90)) - set(known.tolist()))
     np.testing.assert_array_equal(read_predictions(out)["y"], rows(90))
+
+
+def test_two_ranks_for_the_last_row(out):
+    one_missing = {"limit_predict_batches": 10}
+    predict(out, [{"n": 41, "batch_size": 4}], settings=one_missing)
+    assert stored_of(out).tolist() == list(range(40))
+    # With a row for one of two ranks Lightning would give up.
+    script(out=out, spec=[{"n": 41, "batch_size": 4, "remaining": True}], settings=DDP)
+    np.testing.assert_array_equal(read_predictions(out)["y"], rows(41))
 
 
 def test_loaders_and_trainer_are_as_a_user_has_them(out):

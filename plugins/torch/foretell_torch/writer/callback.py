@@ -17,7 +17,12 @@ frameworks.lightning()
 from lightning.pytorch.callbacks import BasePredictionWriter  # noqa: E402
 
 from foretell_torch.writer.record import read_record  # noqa: E402
-from foretell_torch.writer.remaining import without_first, without_rows  # noqa: E402
+from foretell_torch.writer.remaining import (  # noqa: E402
+    at_least,
+    without_first,
+    without_rows,
+    world_size,
+)
 from foretell_torch.writer.rows import stored_rows  # noqa: E402
 from foretell_torch.writer.session import Session, folder_of  # noqa: E402
 
@@ -102,7 +107,8 @@ class PredictionWriter(BasePredictionWriter):  # type: ignore[misc]  # Lightning
         """A loader of the rows that are not stored yet; the same loader when none is.
 
         Rows come in ascending order, whatever order ``loader`` has, and keep their identity. For
-        an iterable dataset every rank leaves out as many rows as it has stored.
+        an iterable dataset every rank leaves out as many rows as it has stored. Until the store is
+        finished there is a row for each rank, stored or not: a Trainer without rows calls nobody.
 
         Args:
             loader: A ``DataLoader``, as it would be handed to the Trainer.
@@ -128,11 +134,17 @@ class PredictionWriter(BasePredictionWriter):  # type: ignore[misc]  # Lightning
             if stored.everything:
                 skip = dict(enumerate(record.counts[dataloader_idx]))
             return without_first(loader, skip) if any(skip.values()) else loader
-        rows = self.remaining_rows(len(loader.dataset), dataloader_idx)
-        return loader if len(rows) == len(loader.dataset) else without_rows(loader, rows)
+        n_rows = len(loader.dataset)
+        rows = self.remaining_rows(n_rows, dataloader_idx)
+        if not record.complete:
+            rows = at_least(rows, min(n_rows, max(record.ranks, world_size())))
+        return loader if len(rows) == n_rows else without_rows(loader, rows)
 
     def remaining_rows(self, n_rows: int, dataloader_idx: int = 0) -> np.ndarray:
         """Rows that are not stored yet, int64, ascending.
+
+        For a loader of your own over these: leave no rank without a row, even when none is left
+        and only the store is to be finished. Stored rows are harmless.
 
         Args:
             n_rows: Rows of the dataset.

@@ -102,6 +102,19 @@ def without_first(loader: Any, skip: Mapping[int, int]) -> Any:
     )
 
 
+def at_least(rows: np.ndarray, n: int) -> np.ndarray:
+    """Ascending rows with the lowest others added, so that there are ``n``."""
+    if len(rows) >= n:
+        return rows
+    others = np.setdiff1d(np.arange(n, dtype=np.int64), rows)
+    return np.sort(np.concatenate([rows, others[: n - len(rows)]]))
+
+
+def world_size() -> int:
+    """Processes of this run, as launchers announce them; 1 where none does."""
+    return int(os.environ.get("WORLD_SIZE") or 1)
+
+
 def _like(loader: Any) -> dict[str, Any]:
     """The settings of a loader that do not choose rows."""
     same = {
