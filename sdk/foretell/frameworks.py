@@ -10,23 +10,25 @@ from typing import Any
 from foretell.errors import LoadError
 
 
-def framework(module: str, extra: str) -> Any:
+def framework(module: str, extra: str, *, purpose: str = "", install: str = "") -> Any:
     """Import a framework.
 
     Args:
         module: Name of the module, ``lightning.pytorch``.
         extra: Extra of this distribution that brings it.
+        purpose: What it is needed for, for the error.
+        install: Command that brings it, where no extra does.
 
     Raises:
-        LoadError: it is not installed; naming the extra.
+        LoadError: it is not installed; with the command that installs it.
     """
     try:
         return importlib.import_module(module)
     except ImportError as error:
         raise LoadError(
             f"{module.partition('.')[0]} cannot be imported",
-            facts=[("cause", str(error))],
-            tries=[(f"pip install 'foretell[{extra}]'", "brings it")],
+            facts=[*([("needed for", purpose)] if purpose else []), ("cause", str(error))],
+            tries=[(install or f"pip install 'foretell[{extra}]'", "brings it")],
             slug="load-framework",
         ) from error
 

@@ -11,14 +11,16 @@ from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 from foretell.abc import Predictor
+from foretell.builtin.predictors.identity import check_checkpoint
 from foretell.builtin.predictors.parts import UserParts
 from foretell.builtin.predictors.signatures import parameters_of
 from foretell.digest import hash_json, hash_path
 from foretell.errors import ConfigError, ForetellError, LoadError
 from foretell.rows import to_outputs
 from foretell.types import Batch, Examples
+from foretell_torch.frameworks import is_module
+from foretell_torch.weights import load_checkpoint
 
-from foretell_accelerator import weights
 from foretell_accelerator.manifest import read_manifest
 from foretell_accelerator.settings import ArtifactOptions
 
@@ -63,7 +65,7 @@ class ArtifactPredictor(Predictor):
                 slug="config-model",
             )
         self._parts.find()
-        weights.check(self.checkpoint, options.checkpoint)
+        check_checkpoint(self.checkpoint, options.checkpoint, remote=False)
         if self.artifact is not None:
             read_manifest(self.artifact)
 
@@ -107,8 +109,8 @@ class ArtifactPredictor(Predictor):
         self._parts.get("collate")
         self._parts.get("postprocess")
         target = self._parts.get("model")
-        if weights.is_module(target):
-            weights.load_into(target, self.checkpoint)
+        if is_module(target):
+            load_checkpoint(target, self.checkpoint)
             return target.eval()
         given = dict(self.options.options)
         if isinstance(target, type) or given or self.checkpoint is not None:
@@ -129,10 +131,10 @@ class ArtifactPredictor(Predictor):
                 facts=[("cause", f"{type(error).__name__}: {error}")],
                 slug="load-model",
             ) from error
-        if not weights.is_module(model):
+        if not is_module(model):
             return model
         if not takes:
-            weights.load_into(model, self.checkpoint)
+            load_checkpoint(model, self.checkpoint)
         return model.eval()
 
     # --- a batch --------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from foretell.errors import ForetellError, LoadError
 from foretell.imports import load_object
+from foretell_torch.weights import read_checkpoint, state_dict_in
 from torch import nn
 
 from foretell_experts.checkpoints import check_weights, read, weights_of
@@ -73,16 +74,4 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
     """
     if path.suffix == ".safetensors":
         return weights_of(*read(path))
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises whatever its readers do
-        raise LoadError(
-            "the weights cannot be read",
-            facts=[("file", str(path)), ("cause", str(error).partition("\n")[0])],
-            tries=[(".safetensors", "holds tensors and no code")],
-        ) from error
-    if not isinstance(state, Mapping) or not all(
-        isinstance(value, torch.Tensor) for value in state.values()
-    ):
-        raise LoadError("the file is no state dict", facts=[("file", str(path))])
-    return dict(state)
+    return state_dict_in(read_checkpoint(str(path)), str(path), None, None)

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import importlib
 from typing import Any
 
-from foretell.errors import LoadError
+from foretell.frameworks import framework
 
 _INSTALL = {
-    "jax": "pip install 'foretell[jax]'",
-    "safetensors": "pip install 'foretell[jax]'",
-    "flax": "pip install flax",
+    "flax.serialization": "pip install flax",
     "orbax.checkpoint": "pip install orbax-checkpoint",
 }
+"""Those that no extra brings."""
 
 
 def need(module: str, purpose: str) -> Any:
@@ -25,15 +23,4 @@ def need(module: str, purpose: str) -> Any:
     Raises:
         LoadError: it is not installed; with the command that installs it.
     """
-    try:
-        return importlib.import_module(module)
-    except ModuleNotFoundError as error:
-        if error.name is None or module.split(".")[0] != error.name.split(".")[0]:
-            raise
-        name = module.split(".")[0]
-        raise LoadError(
-            f"{name} is not installed",
-            facts=[("needed for", purpose)],
-            tries=[(_INSTALL.get(module, f"pip install {name}"), "")],
-            slug="missing-extra",
-        ) from error
+    return framework(module, "jax", purpose=purpose, install=_INSTALL.get(module, ""))

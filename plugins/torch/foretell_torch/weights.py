@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from foretell.errors import LoadError
+from foretell.frameworks import framework
 
 from foretell_torch import frameworks
 
@@ -119,19 +120,10 @@ def _read_folder(folder: Path) -> dict[str, Any]:
 
 def _read_safetensors(path: Path) -> dict[str, Any]:
     frameworks.torch()
+    safetensors = framework("safetensors", "torch")
     try:
-        from safetensors import SafetensorError
-        from safetensors.torch import load_file
-    except ImportError as error:
-        raise LoadError(
-            "safetensors cannot be imported",
-            facts=[("cause", str(error))],
-            tries=[("pip install 'foretell[torch]'", "brings it")],
-            slug="load-framework",
-        ) from error
-    try:
-        weights: dict[str, Any] = load_file(path)
-    except (SafetensorError, OSError) as error:
+        weights: dict[str, Any] = framework("safetensors.torch", "torch").load_file(path)
+    except (safetensors.SafetensorError, OSError) as error:
         raise _unreadable(path, error) from error
     return weights
 
@@ -180,7 +172,25 @@ def _unreadable(path: Path, cause: object) -> LoadError:
     )
 
 
-def load_into(module: Any, weights: Mapping[str, Any], path: str, *, strict: bool = True) -> None:
+def load_checkpoint(module: Any, path: str | None) -> None:
+    """Copy the weights in a file or folder into a module, every name fitting; None does nothing.
+
+    Raises:
+        LoadError: they cannot be read, or do not fit.
+    """
+    if path is not None:
+        weights = state_dict_in(read_checkpoint(path), path, None, None)
+        load_into(module, weights, path, settings=False)
+
+
+def load_into(
+    module: Any,
+    weights: Mapping[str, Any],
+    path: str,
+    *,
+    strict: bool = True,
+    settings: bool = True,
+) -> None:
     """Copy weights into a module, name by name.
 
     Args:
@@ -188,6 +198,7 @@ def load_into(module: Any, weights: Mapping[str, Any], path: str, *, strict: boo
         weights: Name to tensor.
         path: For messages.
         strict: Whether missing and unexpected names are refused. Another shape always is.
+        settings: Whether the predictor has settings for names that do not fit, to advise them.
 
     Raises:
         LoadError: listing what is missing, unexpected and of another shape.
@@ -201,7 +212,15 @@ def load_into(module: Any, weights: Mapping[str, Any], path: str, *, strict: boo
         if name in weights and weights[name].shape != own[name].shape
     ]
     if shaped or (strict and (missing or unexpected)):
-        raise _misfit(type(module).__name__, own, weights, path, missing, unexpected, shaped)
+        facts = [("checkpoint", path), ("model", f"{type(module).__name__}, {len(own)} weights")]
+        told = {"missing": missing, "unexpected": unexpected, "other shape": shaped}
+        facts += [(label, _some(names)) for label, names in told.items() if names]
+        raise LoadError(
+            "the checkpoint does not fit the model",
+            facts=facts,
+            tries=_advice(own, weights, bool(shaped)) if settings else [],
+            slug="load-keys",
+        )
     module.load_state_dict({k: v for k, v in weights.items() if k in own}, strict=False)
 
 
@@ -214,32 +233,15 @@ def _is_tied(module: Any, name: str, weights: Mapping[str, Any]) -> bool:
     )
 
 
-def _misfit(
-    model: str,
-    own: Mapping[str, Any],
-    weights: Mapping[str, Any],
-    path: str,
-    missing: list[str],
-    unexpected: list[str],
-    shaped: list[str],
-) -> LoadError:
-    facts = [("checkpoint", path), ("model", f"{model}, {len(own)} weights")]
-    for label, names in (
-        ("missing", missing),
-        ("unexpected", unexpected),
-        ("other shape", shaped),
-    ):
-        if names:
-            facts.append((label, _some(names)))
+def _advice(
+    own: Mapping[str, Any], weights: Mapping[str, Any], shaped: bool
+) -> list[tuple[str, str]]:
     prefix = _common_prefix(own, weights)
-    tries = []
     if prefix:
-        tries.append((f"--set predictor.strip_prefix={prefix}", "all names fit without it"))
-    elif not shaped:
-        tries.append(("--set predictor.strict=false", "leaves the missing as they are made"))
-    return LoadError(
-        "the checkpoint does not fit the model", facts=facts, tries=tries, slug="load-keys"
-    )
+        return [(f"--set predictor.strip_prefix={prefix}", "all names fit without it")]
+    if not shaped:
+        return [("--set predictor.strict=false", "leaves the missing as they are made")]
+    return []
 
 
 def _common_prefix(own: Mapping[str, Any], weights: Mapping[str, Any]) -> str:

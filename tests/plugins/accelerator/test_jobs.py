@@ -12,10 +12,9 @@ import pytest
 pytest.importorskip("torch")
 pytest.importorskip("transformers")
 import torch
-from decoders import Small, config, gpt2, small_inputs
+from decoders import Small, config, gpt2, needs, small_inputs
 from foretell.cli.app import run as sdk
 from foretell.text import visible
-from foretell_accelerator import registry
 
 PARTS = Path(__file__).parent / "parts"
 
@@ -39,11 +38,6 @@ chunk = 8
 """
 
 WORDS = ["the", "quick", "brown", "fox", "jumps", "over", "a", "lazy", "dog"]
-
-
-def needs(target):
-    if reason := registry.target(target).usable():
-        pytest.skip(f"{target}: {reason}")
 
 
 @pytest.fixture

@@ -1,9 +1,9 @@
-"""The contracts of predictors and the deployer, and what is refused."""
+"""Compiling while deploying, prompts, rewrites, and what is refused."""
 
 import importlib
 import json
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,10 +11,9 @@ import pytest
 pytest.importorskip("torch")
 pytest.importorskip("transformers")
 import torch
-from decoders import Small, config, gpt2, small_inputs
+from decoders import Small, gpt2, needs, small_inputs
 from foretell.abc import DeployContext
 from foretell.errors import ConfigError, LoadError, RowFailure
-from foretell.testing import DeployerContract, PredictorContract
 from foretell.testing.batches import make_batch, run_batch
 from foretell_accelerator import compile
 from foretell_accelerator.compiling import COMPILED
@@ -30,163 +29,6 @@ from foretell_accelerator.settings import (
 )
 
 PARTS = Path(__file__).parent / "parts"
-WORDS = [
-    "the",
-    "quick",
-    "brown",
-    "fox",
-    "jumps",
-    "over",
-    "a",
-    "lazy",
-    "dog",
-    "and",
-    "then",
-    "sleeps",
-    "for",
-    "an",
-    "hour",
-    "or",
-    "two",
-]
-PROMPTS = [{"prompt": " ".join(WORDS[: 1 + i % 5])} for i in range(32)]
-
-
-def needs(target):
-    from foretell_accelerator import registry
-
-    if reason := registry.target(target).usable():
-        pytest.skip(f"{target}: {reason}")
-
-
-@pytest.fixture(scope="module")
-def small(tmp_path_factory):
-    """An artifact of the small module."""
-    needs("onnxruntime")
-    folder = tmp_path_factory.mktemp("small")
-    made = compile(Small().eval(), small_inputs(), folder, "small", "onnxruntime")
-    made.close()
-    return made.path
-
-
-@pytest.fixture(scope="module")
-def pretrained(tmp_path_factory):
-    """A folder as transformers saves one, and a configuration with its weights apart."""
-    folder = tmp_path_factory.mktemp("pretrained")
-    model = gpt2()
-    model.save_pretrained(folder / "model")
-    config().to_json_file(folder / "config.json")
-    torch.save(model.state_dict(), folder / "weights.pt")
-    return folder
-
-
-class Deployed:
-    @pytest.fixture
-    def deployer(self):
-        return AcceleratorDeployer(AcceleratorOptions())
-
-
-class TestArtifactPredictor(Deployed, PredictorContract):
-    predictor_class = ArtifactPredictor
-    heavy = ("onnxruntime", "openvino", "safetensors")
-
-    @pytest.fixture
-    def options(self, small):
-        return ArtifactOptions(artifact=str(small))
-
-    @pytest.fixture
-    def examples(self):
-        return small_inputs(32)
-
-
-class TestGenerate(Deployed, PredictorContract):
-    predictor_class = GeneratePredictor
-    heavy = ("onnxruntime", "openvino", "safetensors")
-
-    @pytest.fixture
-    def options(self, pretrained):
-        return GenerateOptions(
-            config_name="config.json",
-            checkpoint="weights.pt",
-            tokenizer="bytes",
-            lengths=(24, 32),
-            max_tokens_to_generate=4,
-            logprobs=True,
-        ).at(pretrained)
-
-    @pytest.fixture
-    def examples(self):
-        return PROMPTS
-
-
-class TestSampled(TestGenerate):
-    @pytest.fixture
-    def options(self, pretrained):
-        return GenerateOptions(
-            model_name_or_path="model",
-            tokenizer="decoders:Echo",
-            max_seq_length=32,
-            max_tokens_to_generate=4,
-            do_sample=True,
-            temperature=1.5,
-            top_k=40,
-            keep_prompt=False,
-        ).at(pretrained)
-
-    # A row keeps its key wherever it stands, and the kit moves rows.
-
-
-class DeploysSmall(DeployerContract):
-    deployer_class = AcceleratorDeployer
-    heavy = ("onnxruntime", "openvino", "safetensors")
-    settings: ClassVar[dict[str, Any]] = {}
-
-    @pytest.fixture(autouse=True)
-    def cached(self, own_cache):
-        return own_cache
-
-    @pytest.fixture
-    def options(self):
-        needs(self.settings["target"])
-        return AcceleratorOptions(**self.settings)
-
-    @pytest.fixture
-    def predictor(self):
-        return ArtifactPredictor(ArtifactOptions(model="decoders:Small").at(PARTS))
-
-    @pytest.fixture
-    def examples(self):
-        return small_inputs(32)
-
-
-class TestOpenVinoInTwoSlots(DeploysSmall):
-    settings: ClassVar[dict[str, Any]] = {"target": "openvino", "slots": 2}
-
-
-class TestPlainTorch(DeploysSmall):
-    settings: ClassVar[dict[str, Any]] = {"target": "torch", "slots": 2}
-
-
-class TestDecoder(DeployerContract):
-    deployer_class = AcceleratorDeployer
-    heavy = ("onnxruntime", "openvino", "safetensors")
-
-    @pytest.fixture
-    def options(self):
-        return AcceleratorOptions(slots=2)
-
-    @pytest.fixture
-    def predictor(self, pretrained):
-        settings = GenerateOptions(
-            model_name_or_path="model", tokenizer="bytes", lengths=(32,), max_tokens_to_generate=3
-        )
-        return GeneratePredictor(settings.at(pretrained))
-
-    @pytest.fixture
-    def examples(self):
-        return PROMPTS
-
-
 # --- compiling while deploying -------------------------------------------------------------------
 
 

@@ -106,10 +106,10 @@ class Evil:
 def test_pickled_code_is_never_run(tmp_path: Path):
     path = tmp_path / "evil.pt"
     torch.save({"weight": Evil()}, path)
-    with pytest.raises(LoadError, match="the weights cannot be read"):
+    with pytest.raises(LoadError, match="so it was not loaded"):
         read_weights(path)
     (tmp_path / "bare.pt").write_bytes(pickle.dumps(Evil()))
-    with pytest.raises(LoadError, match="the weights cannot be read"):
+    with pytest.raises(LoadError, match="so it was not loaded"):
         read_weights(tmp_path / "bare.pt")
     assert not (Path(__file__).parent / "must-not-exist").exists()
 

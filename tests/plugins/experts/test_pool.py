@@ -1,18 +1,14 @@
-"""Every future settles, whatever happens; batches are made of whole tasks in the promised order."""
+"""Every future settles, whatever happens."""
 
 from __future__ import annotations
 
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import CancelledError, ThreadPoolExecutor
-from contextlib import contextmanager
+from concurrent.futures import CancelledError
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 torch = pytest.importorskip("torch")
 
@@ -27,74 +23,7 @@ from foretell_experts import (
     TaskPool,
     TaskRefused,
 )
-from foretell_experts.statistics import PoolStatistics
-
-BOUND = 5.0
-"""Seconds within which everything here must have settled."""
-
-STORM = 20
-"""Threads of a storm, each of which repeats what is tested."""
-
-
-class Pools:
-    """A backend that is nothing but its pools."""
-
-    def __init__(self, *pools: TaskPool) -> None:
-        self.pools = pools
-
-    def get_pools(self) -> tuple[TaskPool, ...]:
-        return self.pools
-
-
-@contextmanager
-def running(*pools: TaskPool, **options: Any) -> Iterator[Runtime]:
-    """A runtime over pools, each a backend of its own."""
-    runtime = Runtime({pool.name: Pools(pool) for pool in pools}, **options)
-    runtime.start()
-    try:
-        yield runtime
-    finally:
-        runtime.shutdown()
-
-
-def double(x: Any) -> tuple[Any, ...]:
-    return (x * 2,)
-
-
-def rows(*values: float) -> Any:
-    return torch.tensor(values, dtype=torch.float32)[:, None]
-
-
-def storm(work: Callable[[int], None]) -> None:
-    """Run ``work(0)`` … ``work(19)`` in as many threads at once, none longer than the bound."""
-    together = threading.Barrier(STORM, timeout=BOUND)
-
-    def one(number: int) -> None:
-        together.wait()
-        work(number)
-
-    with ThreadPoolExecutor(STORM) as threads:
-        futures = [threads.submit(one, number) for number in range(STORM)]
-        for future in futures:
-            future.result(BOUND)
-
-
-class Gate:
-    """A process function that waits until it is let through; doubles what it gets."""
-
-    def __init__(self) -> None:
-        self.entered = threading.Event()
-        self.open = threading.Event()
-        self.batches: list[list[float]] = []
-
-    def __call__(self, x: Any) -> tuple[Any, ...]:
-        self.batches.append(x[:, 0].tolist())
-        self.entered.set()
-        assert self.open.wait(BOUND)
-        return (x * 2,)
-
-
-# --- every future settles ------------------------------------------------------------------------
+from pools import BOUND, STORM, Gate, Pools, double, rows, running, storm
 
 
 def test_a_bad_row_fails_alone():
@@ -433,91 +362,3 @@ def test_a_full_pool_makes_submitters_wait_and_then_refuses():
 
         pool.room_timeout = BOUND
         storm(work)
-
-
-# --- how batches are made ------------------------------------------------------------------------
-
-
-@given(
-    tasks=st.lists(st.tuples(st.integers(1, 8), st.integers(0, 2)), min_size=1, max_size=30),
-    limit=st.integers(8, 20),
-)
-def test_batches_hold_whole_tasks_in_order_under_the_maximum(tasks, limit):
-    pool = TaskPool(double, limit, "grouped", schema=[BatchTensorDescriptor(1)])
-    for number, (size, priority) in enumerate(tasks):
-        pool.submit_task(torch.full((size, 1), float(number)), priority=priority)
-    order = []
-    while batch := pool.take():
-        assert 0 < sum(task.rows for task in batch) <= limit
-        numbers = [int(task.tensors[0][0].item()) for task in batch]
-        order += numbers
-        nxt = pool.take()
-        if nxt:  # the next task did not fit any more
-            assert sum(task.rows for task in batch) + nxt[0].rows > limit
-            order += [int(task.tensors[0][0].item()) for task in nxt]
-    assert order == sorted(range(len(tasks)), key=lambda number: (tasks[number][1], number))
-
-
-def test_tasks_of_a_pool_that_does_not_share_are_alone():
-    gate = Gate()
-    gate.open.set()
-    pool = TaskPool(gate, 8, "alone", share=False)
-    futures = [pool.submit_task(rows(at)) for at in range(5)]
-    with running(pool):
-        for future in futures:
-            future.result(BOUND)
-    assert gate.batches == [[0.0], [1.0], [2.0], [3.0], [4.0]]
-
-
-def test_results_find_their_tasks():
-    pool = TaskPool(lambda x: (x * 2, x[:, 0] + 1), 16, "many")
-    with running(pool):
-
-        def work(number: int) -> None:
-            generator = torch.Generator().manual_seed(number)
-            for _ in range(30):
-                size = int(torch.randint(1, 9, (), generator=generator))
-                x = torch.rand(size, 3, generator=generator)
-                twice, plus = pool.submit_task(x).result(BOUND)
-                assert torch.equal(twice, x * 2)
-                assert torch.equal(plus, x[:, 0] + 1)
-
-        storm(work)
-    figures = pool.figures()
-    assert figures["tasks"] == STORM * 30
-    assert figures["queue_tasks"] == figures["queue_rows"] == 0
-    assert figures["mean_batch_rows"] == pytest.approx(figures["rows"] / figures["batches"], 0.01)
-    assert set(figures["wait_ms"]) == set(figures["run_ms"]) == {"p50", "p95", "p99"}
-
-
-@pytest.mark.parametrize(("seconds", "rate"), [(0.001, 4000.0), (1.0, 4.0), (30.0, 0.133)])
-def test_rates_are_right_above_and_below_one_a_second(seconds, rate):
-    statistics = PoolStatistics()
-    statistics.batch_done(1, 2, 100.0, seconds / 2, [0.0])
-    statistics.batch_done(1, 2, 100.0 + seconds / 2, seconds / 2, [0.0])
-    assert statistics.document(0, 0)["rows_per_second"] == rate
-
-
-@pytest.mark.parametrize(
-    "sizes",
-    [
-        {"max_batch_size": 0},
-        {"max_batch_size": 4, "min_batch_size": 5},
-        {"max_batch_size": 4, "min_batch_size": 0},
-        {"max_batch_size": 4, "timeout": -1.0},
-        {"max_batch_size": 4, "pool_size": 0},
-        {"max_batch_size": 4, "max_wait": 0.0},
-    ],
-)
-def test_sizes_that_make_no_sense_are_refused(sizes):
-    with pytest.raises(ValueError, match="pool 'odd'"):
-        TaskPool(double, name="odd", **sizes)
-
-
-def test_a_name_is_needed_and_may_be_called_uid():
-    assert TaskPool(double, 4, uid="old").name == "old"
-    assert TaskPool(double, 4, "new").uid == "new"
-    with pytest.raises(ValueError, match="one thing"):
-        TaskPool(double, 4, "new", uid="old")
-    with pytest.raises(ValueError, match="needs a name"):
-        TaskPool(double, 4)

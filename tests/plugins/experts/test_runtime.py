@@ -11,16 +11,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from foretell_experts import PoolClosed, Runtime, TaskPool
-
-BOUND = 5.0
-
-
-class Pools:
-    def __init__(self, *pools: TaskPool) -> None:
-        self.pools = pools
-
-    def get_pools(self) -> tuple[TaskPool, ...]:
-        return self.pools
+from pools import BOUND, Pools
 
 
 def row(value: float) -> Any:

@@ -87,7 +87,7 @@ def test_a_missing_jax_names_the_extra(monkeypatch):
     def without(name):
         raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 
-    monkeypatch.setattr("foretell_jax.needs.importlib.import_module", without)
-    with pytest.raises(LoadError, match="jax is not installed") as caught:
+    monkeypatch.setattr("foretell.frameworks.importlib.import_module", without)
+    with pytest.raises(LoadError, match="jax cannot be imported") as caught:
         need("jax", "a test")
-    assert caught.value.tries == (("pip install 'foretell[jax]'", ""),)
+    assert caught.value.tries == (("pip install 'foretell[jax]'", "brings it"),)

@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from foretell.builtin.predictors.identity import check_checkpoint
 from foretell.digest import hash_path
 from foretell.errors import ConfigError, LoadError
+from foretell_torch.weights import load_checkpoint
 
-from foretell_accelerator import weights
 from foretell_accelerator.settings import GenerateOptions
 from foretell_accelerator.targets.base import framework
 
@@ -63,7 +64,8 @@ def check(options: GenerateOptions) -> None:
                 tries=[("allow_download = true", "if it is a name on a hub")],
                 slug="load-pretrained",
             )
-    weights.check(checkpoint_of(options), options.checkpoint_name or options.checkpoint)
+    given = options.checkpoint_name or options.checkpoint
+    check_checkpoint(checkpoint_of(options), given, remote=False)
 
 
 def checkpoint_of(options: GenerateOptions) -> str | None:
@@ -102,7 +104,7 @@ def load(options: GenerateOptions) -> Any:
             ],
             slug="load-pretrained",
         ) from error
-    weights.load_into(model, checkpoint_of(options))
+    load_checkpoint(model, checkpoint_of(options))
     return model.float().eval()
 
 

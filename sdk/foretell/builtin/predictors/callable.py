@@ -91,7 +91,7 @@ class CallablePredictor(Predictor):
     ) -> None:
         self.options = options
         live = {"model": model, "collate": collate, "postprocess": postprocess}
-        self._parts = UserParts(options, live, signatures.check_callable)
+        self._parts = UserParts(options, live)
         if model is None and options.model is None:
             raise ConfigError(
                 "the job names no model",

@@ -10,13 +10,18 @@ from foretell.digest import hash_file, hash_json, hash_object, hash_path
 from foretell.errors import ConfigError, LoadError
 
 
-def check_checkpoint(path: str | None, given: str | None) -> None:
-    """Refuse a local checkpoint that does not exist.
+def check_checkpoint(path: str | None, given: str | None, *, remote: bool = True) -> None:
+    """Refuse a checkpoint that does not exist.
+
+    Args:
+        path: Absolute path, or None for no checkpoint.
+        given: As the job has it.
+        remote: Whether it may be an address (``s3://…``), which is looked for when it is read.
 
     Raises:
         LoadError: naming the path looked at.
     """
-    if path is None or "://" in path or Path(path).exists():
+    if path is None or (remote and "://" in path) or Path(path).exists():
         return
     raise LoadError(
         f"there is no checkpoint {given!r}",

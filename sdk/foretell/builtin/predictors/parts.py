@@ -7,18 +7,8 @@ from typing import Any
 
 from foretell.abc.options import PredictorOptions
 from foretell.builtin.predictors import identity
-from foretell.errors import LoadError
+from foretell.builtin.predictors.signatures import check_callable
 from foretell.imports import load_object, module_file
-
-
-def check_callable(found: Any, text: str) -> None:
-    """Refuse what an import string names when it cannot be called.
-
-    Raises:
-        LoadError: naming its type.
-    """
-    if not callable(found):
-        raise LoadError(f"{text} is not callable", facts=[("got", type(found).__name__)])
 
 
 class UserParts:

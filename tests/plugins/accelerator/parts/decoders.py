@@ -120,3 +120,12 @@ class Echo:
 
     def decode(self, tokens):
         return "".join(chr(token) for token in tokens if token < 256)
+
+
+def needs(target):
+    """Skip where a target's package is missing."""
+    import pytest
+    from foretell_accelerator import registry
+
+    if reason := registry.target(target).usable():
+        pytest.skip(f"{target}: {reason}")
