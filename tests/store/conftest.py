@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -5,7 +7,7 @@ import pytest
 from foretell.store.local import LocalObjects
 from foretell.store.manifest import Manifest, new_manifest, write_manifest
 from foretell.store.objects import ObjectStore, set_fault_hook
-from ledger_model import plan_json
+from ledger_model import FakeTime, plan_json
 
 
 @pytest.fixture(autouse=True)
@@ -41,3 +43,17 @@ def new_run(manifest_of: Callable[[int], Manifest]) -> Callable[[ObjectStore, in
         return manifest
 
     return make
+
+
+@pytest.fixture
+def fake_time() -> FakeTime:
+    return FakeTime()
+
+
+@pytest.fixture
+def child() -> Iterator[subprocess.Popen[bytes]]:
+    """A process that sleeps; killed at the end."""
+    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+    yield process
+    process.kill()
+    process.wait()

@@ -25,20 +25,9 @@ from foretell.store.snapshot import open_snapshot
 from foretell.store.takeover import claim, read_ledger
 from foretell.types import ChunkState
 from ledger_model import FakeTime, driver, head_of
+from storing import CountedLease
 
 pytestmark = pytest.mark.s3
-
-
-class FreeLease:
-    """Holds for ever, or for a given number of checks."""
-
-    def __init__(self, checks: float = float("inf")) -> None:
-        self.left = checks
-
-    def check(self) -> None:
-        self.left -= 1
-        if self.left < 0:
-            raise LeaseLost("the lease ran out")
 
 
 def quick(url: str, **options) -> RemoteObjects:
@@ -231,7 +220,7 @@ def test_a_lost_answer_to_a_leased_put_is_harmless(s3_proxy):
         return None
 
     proxy.decide = decide
-    store = quick(url, lease=FreeLease())
+    store = quick(url, lease=CountedLease())
     store.put("a", b"1")
     assert len(lost) == 1
     assert store.get("a") == b"1"
@@ -241,7 +230,7 @@ def test_a_lost_answer_to_a_leased_put_is_harmless(s3_proxy):
 
 
 def test_a_leased_put_replaces_what_an_earlier_attempt_left(s3_url):
-    store = quick(s3_url, lease=FreeLease())
+    store = quick(s3_url, lease=CountedLease())
     store.put("a", b"first")
     store.put("a", b"second")
     assert store.get("a") == b"second"
@@ -252,8 +241,8 @@ def test_a_put_finished_late_changes_nothing(s3_proxy, before):
     """Its worker was stopped while it was on its way; it arrives after the next driver's."""
     proxy, url = s3_proxy
     # What stood there is looked at once, and then the lease had still been good.
-    lease = FreeLease(1 if before is None else 2)
-    late, following = quick(url, lease=lease), quick(url, lease=FreeLease())
+    lease = CountedLease(1 if before is None else 2)
+    late, following = quick(url, lease=lease), quick(url, lease=CountedLease())
     if before is not None:
         following.put("a", before)
     held: list[str] = []

@@ -1,7 +1,6 @@
 """Who may drive a run, and what must be dead before a chunk is dispatched again."""
 
 import os
-import signal
 import subprocess
 import sys
 import threading
@@ -13,58 +12,22 @@ from foretell.errors import Fenced, HeldError, StorageError
 from foretell.store import control
 from foretell.store.fold import complete_folds
 from foretell.store.head import HeadWriter
-from foretell.store.identity import ProcessIdentity, is_alive, process_started, this_process
+from foretell.store.identity import is_alive, process_started, this_process
 from foretell.store.layout import segment_key
 from foretell.store.leases import LATE_WRITE_SECONDS
 from foretell.store.ledger import LedgerWriter
 from foretell.store.local import LocalObjects
 from foretell.store.objects import set_fault_hook
-from foretell.store.records import ChunkDone, Intent, SessionEnded, WorkerSeen
+from foretell.store.records import ChunkDone, Intent, SessionEnded
 from foretell.store.takeover import claim, read_ledger
 from foretell.types import ChunkState
 from ledger_model import FakeTime, driver, head_of
-
-ELSEWHERE = ProcessIdentity("other-host", "other-boot", 17, 1.0)
-
-
-@pytest.fixture
-def fake_time():
-    return FakeTime()
+from takeover_parts import ELSEWHERE, started_of, take
 
 
 @pytest.fixture
 def run(objects, new_run):
     return new_run(objects, 9)
-
-
-@pytest.fixture
-def child():
-    """A process that sleeps; killed at the end."""
-    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
-    yield process
-    process.kill()
-    process.wait()
-
-
-def take(objects, run, fake_time, **options):
-    return claim(objects, run, clock=fake_time.clock, **options)
-
-
-def started_of(process) -> float:
-    started = process_started(process.pid)
-    assert started is not None
-    return started
-
-
-def seen(process, index=0, host=None, **options):
-    started = started_of(process)
-    return WorkerSeen(
-        index, "tcp://x", host or this_process().host, process.pid, started, **options
-    )
-
-
-def dispatched(writer, *workers, chunks=(0, 1)):
-    writer.append([*workers, Intent(chunks, 1)])
 
 
 # --- epochs -----------------------------------------------------------------------------------
@@ -338,109 +301,6 @@ def test_a_driver_stopped_for_long_finds_its_fence(objects, run, fake_time, lagg
     with pytest.raises(Fenced):
         stopped.check_fence()
     assert sorted(objects.list()) == before
-
-
-# --- workers of the session before ------------------------------------------------------------
-
-
-def test_an_orphan_of_this_host_is_ended_before_anything_else(objects, run, child):
-    class KernelTime(FakeTime):
-        """The kernel ends a process in its own time, of which a fake clock knows nothing."""
-
-        def sleep(self, seconds):
-            child.wait(timeout=60)
-            super().sleep(seconds)
-
-    fake_time = KernelTime()
-    first = take(objects, run, fake_time, me=replace(this_process(), pid=2**22 + 1))
-    dispatched(first, seen(child))
-    second = take(objects, run, fake_time)
-    assert child.wait(timeout=60) == -signal.SIGKILL
-    assert not is_alive(child.pid, first.table.workers[0].pid_started)
-    assert sum(fake_time.slept) < LATE_WRITE_SECONDS
-    assert second.table.suspect[:2].all()
-
-
-@pytest.mark.parametrize("why", ["recycled", "joined", "elsewhere", "its own driver"])
-def test_processes_that_are_not_our_orphans_live_on(objects, run, fake_time, child, why):
-    me = this_process()
-    pid = child.pid if why == "its own driver" else 2**22 + 1
-    started = started_of(child) if why == "its own driver" else 1.0
-    first = take(objects, run, fake_time, me=replace(me, pid=pid, pid_started=started))
-    worker = seen(child)
-    if why == "recycled":
-        worker = replace(worker, pid_started=worker.pid_started - 1)
-    if why == "joined":
-        worker = replace(worker, owned=False)
-    if why == "elsewhere":
-        worker = replace(worker, host="other-host")
-    dispatched(first, worker)
-    before = fake_time.now
-    take(objects, run, fake_time, take_over=True)
-    assert child.poll() is None
-    waited = fake_time.now - before
-    # Only a process that is proved dead need not be waited for.
-    assert waited == 0 if why == "recycled" else waited >= LATE_WRITE_SECONDS
-
-
-def test_waiting_ends_with_the_proof_of_death(objects, run, child):
-    """A joined worker is not ours to end, but when it is gone nothing can come from it."""
-    fake_time = FakeTime()
-    first = take(objects, run, fake_time, me=replace(this_process(), pid=2**22 + 1))
-    dispatched(first, seen(child, owned=False))
-
-    def sleep(seconds):
-        fake_time.sleep(seconds)
-        child.kill()
-        child.wait()
-
-    before = fake_time.now
-    claim(objects, run, clock=replace(fake_time.clock, sleep=sleep))
-    assert fake_time.now - before < 1
-
-
-def test_nothing_in_flight_is_not_waited_for(objects, run, fake_time, child):
-    first = take(objects, run, fake_time, me=replace(this_process(), pid=2**22 + 1))
-    dispatched(first, seen(child, owned=False), chunks=(0,))
-    first.append([ChunkDone(0, 1, 1e9, 5, 0, 0, (1,), (2,)), SessionEnded("done", 0, 1.0)])
-    take(objects, run, fake_time)
-    assert fake_time.slept == []
-
-
-def test_a_driver_that_died_while_it_waited_leaves_the_waiting_to_the_next(
-    objects, run, fake_time, child
-):
-    first = take(objects, run, fake_time, me=replace(this_process(), pid=2**22 + 1))
-    dispatched(first, seen(child, owned=False))
-
-    class Killed(BaseException):
-        pass
-
-    def die(seconds):
-        raise Killed
-
-    with pytest.raises(Killed):
-        claim(
-            objects,
-            run,
-            clock=replace(fake_time.clock, sleep=die),
-            me=replace(this_process(), pid=2**22 + 2),
-        )
-    before = fake_time.now
-    third = take(objects, run, fake_time)
-    assert third.epoch == 3
-    assert fake_time.now - before >= LATE_WRITE_SECONDS
-
-
-def test_staged_files_are_swept_after_the_fence(objects, run, fake_time):
-    first = take(objects, run, fake_time, me=driver(1))
-    dispatched(first)
-    staged = os.path.join(objects.path, "_run", "stage", "e0001-w0")
-    os.makedirs(staged)
-    with open(os.path.join(staged, "1"), "w"):
-        pass
-    take(LocalObjects(objects.path, label="e0002"), run, fake_time)
-    assert not os.path.exists(staged)
 
 
 # --- requests ---------------------------------------------------------------------------------
