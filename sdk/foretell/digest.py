@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from foretell.errors import ConfigError, ShapeMismatch
-from foretell.rows import to_host
+from foretell.outputs import to_host
 
 _BLOCK = 2**22
 _PLAIN = (bool, int, float, complex, str, bytes)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from foretell.abc import Deployment, Predictor
-from foretell.rows import to_host
+from foretell.outputs import to_host
 from foretell.types import JSON, Batch
 
 from foretell_accelerator.artifact import Artifact

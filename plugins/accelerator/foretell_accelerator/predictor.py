@@ -16,7 +16,7 @@ from foretell.builtin.predictors.parts import UserParts
 from foretell.builtin.predictors.signatures import parameters_of
 from foretell.digest import hash_json, hash_path
 from foretell.errors import ConfigError, ForetellError, LoadError
-from foretell.rows import to_outputs
+from foretell.outputs import to_outputs
 from foretell.types import Batch, Examples
 from foretell_torch.frameworks import is_module
 from foretell_torch.weights import load_checkpoint

@@ -11,7 +11,7 @@ from foretell.abc import Predictor
 from foretell.digest import hash_file, hash_json
 from foretell.errors import ConfigError, LoadError
 from foretell.imports import load_object, module_file
-from foretell.rows import to_outputs
+from foretell.outputs import to_outputs
 from foretell.types import Batch, Examples
 
 from foretell_experts.settings import ExpertSettings, ExpertsOptions, RouterSettings

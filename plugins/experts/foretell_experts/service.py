@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 from foretell.errors import LoadError
-from foretell.rows import to_host, to_outputs
+from foretell.outputs import to_host, to_outputs
 from foretell.types import Arrays
 
 from foretell_experts import hosting

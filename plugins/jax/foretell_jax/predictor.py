@@ -14,7 +14,7 @@ from foretell.abc.predictor import Predictor
 from foretell.builtin.predictors.parts import UserParts
 from foretell.digest import hash_json, hash_path
 from foretell.errors import ConfigError, LoadError
-from foretell.rows import to_outputs
+from foretell.outputs import to_outputs
 from foretell.types import Batch, Examples
 
 from foretell_jax.needs import need

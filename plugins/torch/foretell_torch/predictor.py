@@ -29,7 +29,7 @@ from foretell.builtin.predictors.parts import UserParts
 from foretell.builtin.predictors.signatures import parameters_of
 from foretell.errors import ConfigError, ForetellError, LoadError
 from foretell.frameworks import version
-from foretell.rows import to_outputs
+from foretell.outputs import to_outputs
 from foretell.types import Batch, Examples
 
 from foretell_torch import frameworks, weights

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from foretell.abc.options import PredictorOptions
 from foretell.errors import LoadError
-from foretell.rows import to_outputs
+from foretell.outputs import to_outputs
 from foretell.types import Batch, Examples, OutputSpec
 
 

@@ -15,6 +15,7 @@ import numpy as np
 from foretell import rows as rowops
 from foretell.abc import Deployment, Predictor
 from foretell.errors import RowFailure, ShapeMismatch
+from foretell.outputs import as_array, keep_outputs, select
 from foretell.types import Arrays, Batch, Examples, OutputSpec
 
 UserError = (Exception, SystemExit)
@@ -107,7 +108,7 @@ class BatchRunner:
         collected = self.deployment.collect(handle)
         if not mask.any():
             return {}
-        predictions = rowops.select(collected, mask)
+        predictions = select(collected, mask)
         try:
             named = self.predictor.postprocess(predictions)
         except RowFailure as error:
@@ -230,11 +231,11 @@ class BatchRunner:
 
     def _checked(self, named: Mapping[str, Any], expected: int) -> Arrays:
         outputs: Arrays = {}
-        for name, values in rowops.keep_outputs(named, self._keep).items():
+        for name, values in keep_outputs(named, self._keep).items():
             spec = None if self._specs is None else self._specs.get(name)
             if self._specs is not None and spec is None:
                 raise _surprise("the model returned an unplanned output", name, self._specs)
-            array = rowops.as_array(name, values, spec)
+            array = as_array(name, values, spec)
             if len(array) != expected:
                 raise ShapeMismatch(
                     "an output has another number of rows than the batch",

@@ -22,6 +22,7 @@ from foretell.engine.messages import (
     trouble,
 )
 from foretell.errors import NotFinite, StoreError
+from foretell.outputs import as_array
 from foretell.text import word
 from foretell.types import Arrays, Chunk, Examples, Receipt, RowError, Valid
 
@@ -163,7 +164,7 @@ def _keep_columns(runtime: Runtime, examples: Examples, wanted: np.ndarray, draf
         positions = np.flatnonzero(wanted)
         if len(positions):
             values = rowops.column(rowops.take(examples, positions), name)
-            array = rowops.as_array(name, values, runtime.specs_by_name[name])
+            array = as_array(name, values, runtime.specs_by_name[name])
             draft.arrays[name][positions] = array
 
 

@@ -17,6 +17,7 @@ from foretell.engine.messages import trouble
 from foretell.engine.runtime import RUNTIMES, Runtime
 from foretell.engine.tasks import LoadFailed
 from foretell.errors import ForetellError, LoadError, ShapeMismatch
+from foretell.outputs import as_array, spec_of
 from foretell.types import JSON, Arrays, Examples, OutputSpec
 
 SEARCH_BYTES = 64 << 20
@@ -100,7 +101,7 @@ class _Probe:
         examples, rows, outputs, usable = self._first_outputs()
         specs = self._specs(outputs)
         kept = tuple(
-            rowops.spec_of(name, rowops.column(rowops.take(examples, usable), name))
+            spec_of(name, rowops.column(rowops.take(examples, usable), name))
             for name in self.request.keep
         )
         clashes = {spec.name for spec in specs} & set(self.request.keep)
@@ -192,7 +193,7 @@ class _Probe:
         return result.pieces[0][1]
 
     def _specs(self, outputs: Arrays) -> tuple[OutputSpec, ...]:
-        learnt = {name: rowops.spec_of(name, values) for name, values in outputs.items()}
+        learnt = {name: spec_of(name, values) for name, values in outputs.items()}
         declared = self.runtime.predictor.output_specs()
         if declared is None:
             return tuple(learnt.values())
@@ -204,7 +205,7 @@ class _Probe:
                     "the model does not return an output its predictor declares",
                     facts=[("output", spec.name), ("returned", ", ".join(learnt) or "none")],
                 )
-            rowops.as_array(spec.name, outputs[spec.name], spec)
+            as_array(spec.name, outputs[spec.name], spec)
         return tuple(declared)
 
     def _timed(self, examples: Examples, rows: np.ndarray) -> Iterator[float]:

@@ -9,6 +9,7 @@ import numpy as np
 
 from foretell import rows as rowops
 from foretell.abc import Deployment, Predictor
+from foretell.outputs import as_array, select, spec_of
 from foretell.types import Arrays, Batch, Examples
 
 
@@ -48,9 +49,9 @@ def finish(
     Raises:
         ShapeMismatch: they have not.
     """
-    named = predictor.postprocess(rowops.select(predictions, mask))
-    specs = {name: rowops.spec_of(name, array) for name, array in (like or {}).items()}
-    return {name: rowops.as_array(name, values, specs.get(name)) for name, values in named.items()}
+    named = predictor.postprocess(select(predictions, mask))
+    specs = {name: spec_of(name, array) for name, array in (like or {}).items()}
+    return {name: as_array(name, values, specs.get(name)) for name, values in named.items()}
 
 
 def run_batch(

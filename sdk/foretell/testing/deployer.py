@@ -15,6 +15,7 @@ from foretell import rows as rowops
 from foretell.abc import DeployContext, Deployer, Deployment, Predictor, ServiceCaller
 from foretell.errors import LoadError
 from foretell.imports import load_object
+from foretell.outputs import select, to_host, to_outputs
 from foretell.testing import fresh
 from foretell.testing.batches import (
     InProcessServices,
@@ -158,7 +159,7 @@ class DeployerContract:
         self, deployment: Deployment, batches: list[Batch]
     ) -> None:
         predictions = deployment.collect(deployment.launch(batches[0]))
-        rowops.select(predictions, batches[0].mask)
+        select(predictions, batches[0].mask)
         assert _is_host(predictions)
 
     def test_a_batch_computed_again_is_the_same(
@@ -311,5 +312,5 @@ def _whole_story(error: BaseException | None) -> str:
 
 def _is_host(predictions: Any) -> bool:
     """Whether moving the predictions to the host changes no array of them."""
-    before, after = rowops.to_outputs(predictions), rowops.to_outputs(rowops.to_host(predictions))
+    before, after = to_outputs(predictions), to_outputs(to_host(predictions))
     return all(before[name] is after[name] or isinstance(before[name], list) for name in before)

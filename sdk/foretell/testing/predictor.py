@@ -12,6 +12,7 @@ import pytest
 
 from foretell import rows as rowops
 from foretell.abc import DeployContext, Deployer, Deployment, Predictor
+from foretell.outputs import select, spec_of
 from foretell.plan import check_outputs
 from foretell.testing import fresh
 from foretell.testing.batches import assert_same, make_batch, pick, run_batch
@@ -152,10 +153,10 @@ class PredictorContract:
     ) -> None:
         batch = make_batch(predictor, examples, range(self.batch_size))
         # select() refuses any leaf without exactly one row for each row of the batch.
-        rowops.select(deployment.collect(deployment.launch(batch)), batch.mask)
+        select(deployment.collect(deployment.launch(batch)), batch.mask)
 
     def test_outputs_can_be_stored(self, outputs: Arrays) -> None:
-        check_outputs(tuple(rowops.spec_of(name, array) for name, array in outputs.items()))
+        check_outputs(tuple(spec_of(name, array) for name, array in outputs.items()))
 
     def test_postprocess_gives_the_real_rows_alone(
         self, predictor: Predictor, deployment: Deployment, examples: Examples, outputs: Arrays
@@ -198,7 +199,7 @@ class PredictorContract:
     def test_specs_are_as_declared_and_the_same_for_every_batch(
         self, predictor: Predictor, deployment: Deployment, examples: Examples, outputs: Arrays
     ) -> None:
-        learnt = {name: rowops.spec_of(name, array) for name, array in outputs.items()}
+        learnt = {name: spec_of(name, array) for name, array in outputs.items()}
         declared = predictor.output_specs()
         if declared is not None:
             found = {spec.name: spec.describe() for spec in declared}

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from foretell.builtin.predictors.callable import CallableOptions, CallablePredictor
 from foretell.errors import ConfigError, LoadError
-from foretell.rows import row_keys, select
+from foretell.outputs import select
+from foretell.rows import row_keys
 from foretell.types import Batch
 
 MODULE = """

@@ -97,6 +97,25 @@ def test_other_kinds_of_predictions(out, shape, names, mode):
 
 
 @pytest.mark.parametrize("mode", MODES[:1] + MODES[3:5], ids=lambda m: "-".join(m.values()))
+@pytest.mark.parametrize("kind", ["rows", "all"])
+@pytest.mark.parametrize("last", [1, 2, 3, 4])
+def test_a_list_of_tensors_is_never_taken_for_rows(out, mode, kind, last):
+    # The last batch has as many rows as there are outputs; or as a row has tensors.
+    predict(out, [{"kind": kind, "n": 4 + last, "batch_size": 4}], {"shape": "list"}, writer=mode)
+    found = read_predictions(out)
+    np.testing.assert_array_equal(found["output_0"], rows(4 + last))
+    np.testing.assert_array_equal(found["output_1"], -rows(4 + last))
+
+
+@pytest.mark.parametrize("last", [1, 3, 4])
+def test_a_tensor_for_each_row_is_never_taken_for_an_output(out, last):
+    predict(out, [{"n": 4 + last, "batch_size": 4}], {"shape": "each"})
+    found = read_predictions(out)
+    assert list(found) == ["output"]
+    np.testing.assert_array_equal(found["output"][:, 1], rows(4 + last))
+
+
+@pytest.mark.parametrize("mode", MODES[:1] + MODES[3:5], ids=lambda m: "-".join(m.values()))
 def test_sequences_are_padded_and_their_lengths_come_along(out, mode):
     predict(out, [{"n": 32}], {"shape": "ragged"}, writer=mode)
     found = read_predictions(out)
@@ -116,6 +135,11 @@ def test_what_cannot_be_stored_names_the_offender(out, shape, offender):
     with pytest.raises(ShapeMismatch) as caught:
         predict(out, [{"n": 20}], {"shape": shape})
     assert offender in str(caught.value)
+
+
+def test_a_list_that_could_be_either_is_refused(out):
+    with pytest.raises(ShapeMismatch, match="can be read in two ways"):
+        predict(out, [{"n": 20, "batch_size": 2}], {"shape": "list"})
 
 
 def test_predictions_may_be_returned_too(out):

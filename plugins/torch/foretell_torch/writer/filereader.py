@@ -33,6 +33,7 @@ class FileGatherer(Gatherer):
         self._folder = folder
         self._files: OrderedDict[str, Arrays] = OrderedDict()
         self._names: list[tuple[str, int]] = []
+        self._outputs: dict[int, tuple[str, ...]] = {}
         super().__init__(objects, INDEX, record)
 
     def _read_all(self) -> None:
@@ -41,7 +42,7 @@ class FileGatherer(Gatherer):
             for name, count in segment.files:
                 rows = segment.rows[start : start + count]
                 start += count
-                arrays = self._arrays(name, count)
+                arrays = self._arrays(name, count, segment.loader)
                 self._names.append((name, count))
                 self._take(key, Segment(segment.rank, segment.loader, rows, arrays))
             if len(segment.gaps):
@@ -53,15 +54,17 @@ class FileGatherer(Gatherer):
         name, count = self._names[at]
         loader, part = self._parts[at]
         rows = np.asarray(part.rows, np.int64)
-        return Segment(part.rank, loader, rows, self._arrays(name, count))
+        return Segment(part.rank, loader, rows, self._arrays(name, count, loader))
 
-    def _arrays(self, name: str, count: int) -> Arrays:
+    def _arrays(self, name: str, count: int, loader: int) -> Arrays:
         if name in self._files:
             self._files.move_to_end(name)
             return self._files[name]
         if count == 0:
             return {}
-        arrays = flatten(ptfiles.load(self._folder, name), count, name)
+        prediction = ptfiles.load(self._folder, name)
+        arrays = flatten(prediction, count, name, known=self._outputs.get(loader, ()))
+        self._outputs.setdefault(loader, tuple(arrays))
         if any(len(values) != count for values in arrays.values()):
             raise StoreError(
                 "a file of predictions has another number of rows than its index says",

@@ -86,7 +86,7 @@ class Session:
         arrays = None
         if identity.counted:
             if prediction is not None:
-                arrays = self._outputs(prediction, None, batch_idx, loader)
+                arrays = self._outputs(prediction, batch, None, batch_idx, loader)
             rows = identity.rows(batch_idx, _count(arrays, batch))
             if rows is None:
                 raise ShapeMismatch(
@@ -111,7 +111,7 @@ class Session:
             self._spool.add_gap(loader, kept)
             return
         if arrays is None:
-            arrays = self._outputs(prediction, len(rows), batch_idx, loader)
+            arrays = self._outputs(prediction, batch, len(rows), batch_idx, loader)
         if self._where == INDEX:
             self._spool.add_file(loader, rows, *self._save(prediction, batch_idx, loader))
             return
@@ -136,7 +136,9 @@ class Session:
 
     # --- steps ----------------------------------------------------------------------------------
 
-    def _outputs(self, prediction: Any, n_rows: int | None, batch_idx: int, loader: int) -> Arrays:
+    def _outputs(
+        self, prediction: Any, batch: Any, n_rows: int | None, batch_idx: int, loader: int
+    ) -> Arrays:
         """A batch's outputs; they may share memory with the prediction."""
         dtypes = self._dtypes.get(loader)
         if dtypes is not None:
@@ -144,7 +146,8 @@ class Session:
             if arrays is not None:
                 return arrays
         where = self._where_is(batch_idx, loader)
-        arrays = flatten(prediction, n_rows, where, known=dtypes is not None)
+        told = batch_rows(batch) if n_rows is None else None
+        arrays = flatten(prediction, n_rows, where, known=dtypes or (), told=told)
         if dtypes is None:
             self._dtypes[loader] = {name: values.dtype for name, values in arrays.items()}
         return arrays

@@ -14,7 +14,7 @@ from foretell.abc.deployer import DeployContext, Deployer, Deployment
 from foretell.abc.options import DeployerOptions
 from foretell.abc.predictor import Predictor
 from foretell.errors import ForetellError, LoadError
-from foretell.rows import to_host
+from foretell.outputs import to_host
 from foretell.types import JSON, Batch
 
 _OUT_OF_MEMORY = ("OutOfMemoryError", "ResourceExhaustedError")

@@ -28,7 +28,7 @@ from foretell.abc.predictor import Predictor
 from foretell.builtin.predictors import identity, signatures
 from foretell.builtin.predictors.parts import UserParts
 from foretell.errors import ConfigError, ForetellError, LoadError
-from foretell.rows import to_outputs
+from foretell.outputs import to_outputs
 from foretell.types import Batch, Examples
 
 

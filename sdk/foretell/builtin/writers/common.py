@@ -9,8 +9,8 @@ import numpy as np
 
 from foretell.abc.writer import WriterPlan
 from foretell.errors import ForetellError, OutputError, ShapeMismatch, StorageError, StoreError
+from foretell.outputs import as_array
 from foretell.plan import check_outputs
-from foretell.rows import as_array
 from foretell.store.objects import ObjectStore, Stored
 from foretell.types import Arrays, Chunk, OutputSpec, Receipt
 

@@ -11,8 +11,9 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from foretell.abc import Writer, WriterOptions, WriterPlan
 from foretell.errors import OutputError, ShapeMismatch, StorageError, StoreError
+from foretell.outputs import as_array
 from foretell.plan import check_outputs
-from foretell.rows import as_array, empty
+from foretell.rows import empty
 from foretell.store.objects import ObjectStore
 from foretell.types import Arrays, Chunk, OutputSpec, Receipt
 from pydantic import Field

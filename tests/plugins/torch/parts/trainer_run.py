@@ -63,6 +63,8 @@ class Double(L.LightningModule):
             "dict": lambda: {"y": y, "head": {"first": y[:, 0].int()}},
             "bare": lambda: y,
             "tuple": lambda: (y, [y[:, 0], y[:, 1]]),
+            "list": lambda: [y, -y],
+            "each": lambda: [torch.stack([row] * 3) for row in y],
             "bf16": lambda: {"y": y.bfloat16()},
             "scalar": lambda: {"y": y, "loss": y.sum()},
             "short": lambda: {"y": y[1:]},
