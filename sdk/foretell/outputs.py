@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import fields, is_dataclass
 from typing import Any, Literal
 
@@ -39,8 +40,18 @@ def select(tree: Any, mask: np.ndarray, *, lists: Reading | None = None) -> Any:
     return _Selection(mask, lists).of(tree, "output")
 
 
+def could_be_either(tree: Any, n_rows: int) -> bool:
+    """Whether :func:`select` depends on its ``lists`` for what a model returned."""
+    found = _Selection(np.ones(n_rows, dtype=bool), "outputs")
+    with suppress(ShapeMismatch):
+        found.of(tree, "output")
+    return found.asked
+
+
 class _Selection:
     def __init__(self, mask: np.ndarray, lists: Reading | None) -> None:
+        self.asked = False
+        """Whether a list was met that could be either."""
         self._mask = mask
         self._everything = bool(mask.all())
         self._lists = lists
@@ -77,6 +88,7 @@ class _Selection:
             return True
         if any(_length(value) != n for value in values):
             return False
+        self.asked = True
         if self._lists is None and n == 1:
             return True  # as with more rows; and one row cannot take another's place
         if self._lists is None:

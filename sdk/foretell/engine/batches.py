@@ -15,7 +15,7 @@ import numpy as np
 from foretell import rows as rowops
 from foretell.abc import Deployment, Predictor
 from foretell.errors import RowFailure, ShapeMismatch
-from foretell.outputs import as_array, keep_outputs, select
+from foretell.outputs import as_array, could_be_either, keep_outputs, select
 from foretell.types import Arrays, Batch, Examples, OutputSpec
 
 UserError = (Exception, SystemExit)
@@ -108,7 +108,20 @@ class BatchRunner:
         collected = self.deployment.collect(handle)
         if not mask.any():
             return {}
-        predictions = select(collected, mask)
+        if self._specs is None:
+            return self._outputs(select(collected, mask), mask)
+        try:
+            return self._outputs(select(collected, mask, lists="outputs"), mask)
+        except Exception as error:
+            # A list that could hold outputs or rows is whatever makes the planned outputs.
+            if not could_be_either(collected, len(mask)):
+                raise
+            try:
+                return self._outputs(select(collected, mask, lists="rows"), mask)
+            except Exception:
+                raise error from None
+
+    def _outputs(self, predictions: Any, mask: np.ndarray) -> Arrays:
         try:
             named = self.predictor.postprocess(predictions)
         except RowFailure as error:
