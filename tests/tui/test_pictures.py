@@ -32,6 +32,8 @@ THEMES = ["dark", "light", "mono"]
 LISTS = ["chunks", "workers", "failures", "log", "timeline"]
 FRAMES = {"dark16": ("dark", True), "light16": ("light", True)}
 """Names of themes as they are on a terminal of sixteen colours."""
+LAST = 4
+"""The chunk in the results' pictures. Which one is done last is for the clock to say."""
 
 CASES = [
     *(("overview", *size, theme) for size in SIZES for theme in THEMES),
@@ -117,7 +119,8 @@ def whole(app, screen):
     if screen == "compare":
         return other.lines is not None
     if screen == "results":
-        return results.contents is not None and preview.picture is not None
+        shown = preview.picture
+        return results.contents is not None and shown is not None and shown.chunk == LAST
     if screen == "runs":
         rows = panes["runs"]
         assert isinstance(rows, Runs)
@@ -134,6 +137,8 @@ def picture(app, screen, width, height):
             await pilot.pause()
             if screen == "compare":
                 app.deck.panes["compare"].start("runs/tiles-eu-v2.zarr")
+            if screen == "results":
+                app.deck.panes["preview"].ask(LAST)
             for _ in range(500):
                 if whole(app, screen):
                     break
