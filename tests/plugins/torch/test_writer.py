@@ -12,7 +12,8 @@ import torch
 
 pytest.importorskip("lightning")
 from foretell_torch import PredictionWriter, read_predictions
-from trainer_run import Double, loaders, predict, trainer
+from torch.utils.data import DataLoader
+from trainer_run import Double, Stream, loaders, predict, trainer
 from writing import MODES, rows, script, stored_of
 
 # Lightning's advice on numbers of workers and the like, which is Lightning's own.
@@ -135,6 +136,40 @@ def test_what_cannot_be_stored_names_the_offender(out, shape, offender):
     with pytest.raises(ShapeMismatch) as caught:
         predict(out, [{"n": 20}], {"shape": shape})
     assert offender in str(caught.value)
+
+
+class Collated(Double):
+    """Takes a batch as a list of samples, or as a list of parts of all of them."""
+
+    def predict_step(self, batch, batch_idx, dataloader_idx=0):
+        parts = batch[0].ndim == 2
+        return super().predict_step(batch[0] if parts else torch.stack(batch), batch_idx)
+
+
+def parts_of(samples):
+    return [torch.stack(samples), torch.stack(samples)[:, 0], torch.stack(samples)[:, 1]]
+
+
+@pytest.mark.parametrize("collate", [list, parts_of])
+@pytest.mark.parametrize(("n", "none_at"), [(14, 0), (14, 1), (14, 3), (15, 3), (13, 3), (16, 3)])
+def test_a_list_of_samples_or_of_parts_has_its_rows_counted(out, collate, n, none_at):
+    loader = DataLoader(Stream(n, False), batch_size=4, collate_fn=collate)
+    runner = trainer([PredictionWriter(out)])
+    runner.predict(Collated(none_at=(none_at,)), loader, return_predictions=False)
+    found = read_predictions(out)
+    gaps = [*range(4 * none_at, min(4 * none_at + 4, n))]
+    assert np.flatnonzero(found.valid != 1).tolist() == gaps
+    kept = found.valid == 1
+    np.testing.assert_array_equal(found["y"][kept], rows(n)[kept])
+
+
+def test_a_batch_whose_rows_nobody_can_tell_is_refused(out):
+    # One sample of two numbers, or two rows of one part: batches of two samples looked alike.
+    loader = DataLoader(Stream(5, False), batch_size=2, collate_fn=list)
+    with pytest.raises(ShapeMismatch, match="nobody knows how many rows"):
+        trainer([PredictionWriter(out)]).predict(
+            Collated(none_at=(2,)), loader, return_predictions=False
+        )
 
 
 def test_a_list_that_could_be_either_is_refused(out):

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from torch.utils.data import default_collate
 
 from foretell_torch import frameworks
 from foretell_torch.writer.record import LoaderRecord
@@ -28,6 +29,9 @@ class Identity:
         self._dataset: Any = getattr(loader, "dataset", None)
         self._index = self._rows_by_index()
         self._count = self._dataset.first() if isinstance(self._dataset, SkippedRows) else 0
+        # Whether lists in a batch hold a part of all rows each, as PyTorch's own collating has it.
+        own = getattr(loader, "collate_fn", None) is not default_collate
+        self._parts: bool | None = None if own else True
 
     @property
     def counted(self) -> bool:
@@ -71,6 +75,23 @@ class Identity:
         start, self._count = self._count, self._count + n_rows
         return np.arange(start, start + n_rows, dtype=np.int64)
 
+    def learn(self, batch: Any) -> None:
+        """Look at the first batch of a counted loader, which is full if any is."""
+        size = getattr(self._loader, "batch_size", None)
+        as_parts, as_rows = rows_in(batch, True), rows_in(batch, False)
+        if self._parts is None and as_parts != as_rows and size in (as_parts, as_rows):
+            self._parts = as_parts == size
+
+    def told(self, batch: Any) -> int | None:
+        """Rows of a counted batch, by what the loader gave; None where it could be read otherwise.
+
+        A guess would give every later row of the rank another number.
+        """
+        as_parts, as_rows = rows_in(batch, True), rows_in(batch, False)
+        if self._parts is None:
+            return as_parts if as_parts == as_rows else None
+        return as_parts if self._parts else as_rows
+
     def _rows_by_index(self) -> bool:
         # Lightning puts this around the batch sampler of a map-style loader, to note the indices.
         # Its attribute is there only once it is iterated: the class has to tell.
@@ -80,19 +101,25 @@ class Identity:
         return isinstance(sampler, _IndexBatchSamplerWrapper) and hasattr(self._dataset, "__len__")
 
 
-def batch_rows(batch: Any) -> int | None:
-    """Rows of a batch a counted loader gave, as far as its first tensor tells."""
-    if isinstance(batch, dict):
-        batch = next(iter(batch.values()), None)
-        return batch_rows(batch)
+def rows_in(batch: Any, parts: bool) -> int | None:
+    """How many rows a batch has; None when it does not show.
+
+    Args:
+        batch: What a loader gave.
+        parts: Whether lists and tuples in it hold a part of all rows each, or one row each.
+    """
+    if isinstance(batch, Mapping):
+        return _first_told(batch.values(), parts)
     if hasattr(batch, "shape"):
         return int(batch.shape[0]) if len(batch.shape) else None
-    if isinstance(batch, tuple | list) and batch:
-        inner = batch[0]
-        if hasattr(inner, "shape") or isinstance(inner, dict | tuple):
-            return batch_rows(inner)
-        return len(batch)
-    return None
+    if not isinstance(batch, tuple | list):
+        return None
+    inside = _first_told(batch, parts) if parts or hasattr(batch, "_fields") else None
+    return len(batch) if inside is None else inside
+
+
+def _first_told(values: Iterable[Any], parts: bool) -> int | None:
+    return next((n for value in values if (n := rows_in(value, parts)) is not None), None)
 
 
 def model_identity(module: Any, version: str | None) -> str:

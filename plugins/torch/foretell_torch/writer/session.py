@@ -15,7 +15,7 @@ from foretell_torch.writer import ptfiles
 from foretell_torch.writer.finish import finish_zarr
 from foretell_torch.writer.finish_pt import finish_pt_rank, record_pt_complete
 from foretell_torch.writer.flatten import flatten, plain
-from foretell_torch.writer.identity import Identity, batch_rows, model_identity
+from foretell_torch.writer.identity import Identity, model_identity
 from foretell_torch.writer.record import (
     Record,
     check_same,
@@ -85,9 +85,12 @@ class Session:
         identity = self._identities[loader]
         arrays = None
         if identity.counted:
+            if batch_idx == 0:
+                identity.learn(batch)
             if prediction is not None:
                 arrays = self._outputs(prediction, batch, None, batch_idx, loader)
-            rows = identity.rows(batch_idx, _count(arrays, batch))
+            count = len(next(iter(arrays.values()))) if arrays else identity.told(batch)
+            rows = identity.rows(batch_idx, count)
             if rows is None:
                 raise ShapeMismatch(
                     "a batch was predicted to be None and nobody knows how many rows it had",
@@ -146,7 +149,7 @@ class Session:
             if arrays is not None:
                 return arrays
         where = self._where_is(batch_idx, loader)
-        told = batch_rows(batch) if n_rows is None else None
+        told = self._identities[loader].told(batch) if n_rows is None else None
         arrays = flatten(prediction, n_rows, where, known=dtypes or (), told=told)
         if dtypes is None:
             self._dtypes[loader] = {name: values.dtype for name, values in arrays.items()}
@@ -235,10 +238,3 @@ class Session:
         self._trainer.strategy.barrier("predictions: every rank has its file")
         if self._rank == 0:
             record_pt_complete(self._folder, self._objects, record)
-
-
-def _count(arrays: Any, batch: Any) -> int | None:
-    """Rows of a counted batch: the prediction's, else the batch's own."""
-    if arrays:
-        return len(next(iter(arrays.values())))
-    return batch_rows(batch)
