@@ -12,6 +12,7 @@ import torch
 
 pytest.importorskip("lightning")
 from foretell_torch import PredictionWriter, read_predictions
+from lightning.pytorch.callbacks import BasePredictionWriter
 from torch.utils.data import DataLoader
 from trainer_run import Double, Stream, loaders, predict, trainer
 from writing import MODES, rows, script, stored_of
@@ -180,6 +181,27 @@ def test_a_list_that_could_be_either_is_refused(out):
 def test_predictions_may_be_returned_too(out):
     predict(out, [{"n": 20}], returned=True)
     np.testing.assert_array_equal(read_predictions(out)["y"], rows(20))
+
+
+class Theirs(BasePredictionWriter):
+    """Somebody's own writer: keeps which rows it was given."""
+
+    def write_on_batch_end(self, trainer, module, prediction, indices, *about):
+        self.batches = [*getattr(self, "batches", []), indices]
+
+    def write_on_epoch_end(self, trainer, module, predictions, indices):
+        self.epoch = indices
+
+
+def test_several_writers_in_one_trainer(out):
+    theirs = Theirs("batch_and_epoch")
+    ours = [PredictionWriter(out / "zarr"), PredictionWriter(out / "pt", format="pt")]
+    runner = trainer([ours[0], theirs, ours[1]])
+    runner.predict(Double(), loaders([{"n": 20}]), return_predictions=False)
+    for writer in ours:
+        np.testing.assert_array_equal(read_predictions(writer.output_dir)["y"], rows(20))
+    assert [row for batch in theirs.batches for row in batch] == list(range(20))
+    assert theirs.epoch == [theirs.batches]
 
 
 def test_what_comes_out_is_a_run_like_any_other(out):

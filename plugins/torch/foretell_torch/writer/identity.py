@@ -66,7 +66,9 @@ class Identity:
         if self._index:
             seen: list[Sequence[int]] = self._loader.batch_sampler.seen_batch_indices
             found = np.asarray(seen[batch_idx], dtype=np.int64)
-            seen[batch_idx] = ()  # the Trainer keeps them for ever
+            if batch_idx:
+                # The Trainer would keep them for ever; of this batch other callbacks may want them.
+                seen[batch_idx - 1] = ()
             if isinstance(self._dataset, RemainingRows):
                 return self._dataset.rows[found]
             return found
