@@ -20,6 +20,8 @@ _INDEX = "model.safetensors.index.json"
 _NESTED = ("state_dict", "model_state_dict", "model")
 """Where trainers put the weights inside a checkpoint."""
 
+_FOREIGN = "it is no file that torch.save wrote"
+
 
 def read_checkpoint(path: str) -> Any:
     """What a checkpoint holds, tensors and plain data only.
@@ -138,11 +140,13 @@ def _read_torch(path: Path) -> Any:
                 path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path)
             )
     except pickle.UnpicklingError as error:
+        if not _is_pickle(path):
+            raise _unreadable(path, _FOREIGN) from None
         raise LoadError(
             "the checkpoint holds more than tensors and plain data, so it was not loaded",
             facts=[
                 ("checkpoint", str(path)),
-                ("because", _first_sentence(error)),
+                ("because", _refused(str(error))),
                 ("safe", "nothing in it was run"),
             ],
             tries=[
@@ -151,17 +155,29 @@ def _read_torch(path: Path) -> Any:
             ],
             slug="load-pickle",
         ) from None
-    except (OSError, RuntimeError, ValueError, EOFError) as error:
+    except OSError as error:
         raise _unreadable(path, error) from error
+    except Exception as error:  # a damaged pickle raises whatever its reader stumbles over
+        known = _is_pickle(path)
+        raise _unreadable(
+            path, f"{type(error).__name__}: {error}" if known else _FOREIGN
+        ) from error
 
 
-def _first_sentence(error: BaseException) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    for line in lines:
-        named = re.search(r"GLOBAL (\S+)", line)
-        if named is not None:
-            return f"it names {named[1]}, which loading it would import and call"
-    return (lines or [type(error).__name__])[0][:300]
+def _is_pickle(path: Path) -> bool:
+    """Whether a file is, or holds, a pickle: an archive, or what begins as pickles do."""
+    with path.open("rb") as file:
+        return file.read(1) == pickle.PROTO or zipfile.is_zipfile(path)
+
+
+def _refused(message: str) -> str:
+    """Why PyTorch refused a pickle, without its advice to load it all the same."""
+    named = re.search(r"GLOBAL (\S+)", message)
+    if named is not None:
+        return f"it names {named[1]}, which loading it would import and call"
+    _, _, reason = message.partition("WeightsUnpickler error:")
+    lines = [line.strip() for line in reason.splitlines() if line.strip()]
+    return f"torch.save did not write this pickle, or it is damaged: {(lines or ['?'])[0][:200]}"
 
 
 def _unreadable(path: Path, cause: object) -> LoadError:

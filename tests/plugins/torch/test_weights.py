@@ -1,7 +1,11 @@
+"""Weights from files: what is read, what is refused, and nothing that is run."""
+
+import contextlib
 import pickle
 from collections import OrderedDict
 from pathlib import Path
 
+import numpy as np
 import pytest
 from foretell.errors import LoadError
 from foretell_torch import weights
@@ -79,6 +83,30 @@ def test_a_damaged_file_is_a_load_error(tmp_path, name):
     with pytest.raises(LoadError) as caught:
         weights.read_checkpoint(str(tmp_path / name))
     assert str(tmp_path / name) in str(caught.value)
+
+
+@pytest.mark.parametrize("new", [True, False])
+def test_no_damage_is_anything_but_a_load_error(tmp_path, new):
+    path = tmp_path / "w.pt"
+    torch.save(net().state_dict(), path, _use_new_zipfile_serialization=new)
+    whole = path.read_bytes()
+    noise = np.random.default_rng(0)
+    damaged = [noise.bytes(200) for _ in range(20)] + [b"", b"hello"]
+    damaged += [whole[:at] for at in range(0, len(whole), 101)]
+    for at in range(0, len(whole), 23):
+        damaged.append(whole[:at] + bytes([whole[at] ^ 255]) + whole[at + 1 :])
+    for data in damaged:
+        path.write_bytes(data)
+        with contextlib.suppress(LoadError):  # a flipped bit of a weight is a weight
+            weights.load_checkpoint(net(), str(path))
+
+
+def test_what_is_no_pickle_is_called_that(tmp_path):
+    (tmp_path / "w.pt").write_bytes(np.random.default_rng(0).bytes(200))
+    with pytest.raises(LoadError, match="cannot be read") as caught:
+        weights.read_checkpoint(str(tmp_path / "w.pt"))
+    assert "no file that torch.save wrote" in str(caught.value)
+    assert "arbitrary code" not in str(caught.value)
 
 
 def test_names_that_do_not_fit_are_listed(tmp_path):
