@@ -6,7 +6,6 @@ import json
 import pickle
 import re
 import warnings
-import zipfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ _INDEX = "model.safetensors.index.json"
 _NESTED = ("state_dict", "model_state_dict", "model")
 """Where trainers put the weights inside a checkpoint."""
 
+_ARCHIVE = b"PK\x03\x04"
 _FOREIGN = "it is no file that torch.save wrote"
 
 
@@ -137,7 +137,7 @@ def _read_torch(path: Path) -> Any:
             # It warns of pickles it does not know; what they name decides, and is refused below.
             warnings.simplefilter("ignore")
             return torch.load(
-                path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path)
+                path, map_location="cpu", weights_only=True, mmap=_begins(path, _ARCHIVE)
             )
     except pickle.UnpicklingError as error:
         if not _is_pickle(path):
@@ -166,8 +166,12 @@ def _read_torch(path: Path) -> Any:
 
 def _is_pickle(path: Path) -> bool:
     """Whether a file is, or holds, a pickle: an archive, or what begins as pickles do."""
+    return _begins(path, _ARCHIVE) or _begins(path, pickle.PROTO)
+
+
+def _begins(path: Path, magic: bytes) -> bool:
     with path.open("rb") as file:
-        return file.read(1) == pickle.PROTO or zipfile.is_zipfile(path)
+        return file.read(len(magic)) == magic
 
 
 def _refused(message: str) -> str:
