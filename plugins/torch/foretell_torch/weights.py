@@ -158,10 +158,8 @@ def _read_torch(path: Path) -> Any:
     except OSError as error:
         raise _unreadable(path, error) from error
     except Exception as error:  # a damaged pickle raises whatever its reader stumbles over
-        known = _is_pickle(path)
-        raise _unreadable(
-            path, f"{type(error).__name__}: {error}" if known else _FOREIGN
-        ) from error
+        cause = f"{type(error).__name__}: {error}" if _is_pickle(path) else _FOREIGN
+        raise _unreadable(path, cause) from error
 
 
 def _is_pickle(path: Path) -> bool:
