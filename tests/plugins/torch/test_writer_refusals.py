@@ -18,7 +18,7 @@ import torch
 
 pytest.importorskip("lightning")
 from foretell_torch import PredictionWriter, read_predictions
-from trainer_run import Double, Rows, predict, trainer
+from trainer_run import Double, Rows, loaders, predict, trainer
 from writing import files, rows
 
 # Lightning's advice on numbers of workers and the like, which is Lightning's own.
@@ -69,6 +69,16 @@ def test_damage_is_noticed(out):
     segment.write_bytes(data)
     with pytest.raises(StoreError, match="damaged"):
         read_predictions(out, allow_partial=True)
+
+
+def test_a_folder_that_cannot_be_made_is_refused_before_anything_is_computed(tmp_path):
+    (tmp_path / "file").write_text("")
+    model = Double()
+    runner = trainer([PredictionWriter(tmp_path / "file" / "p")])
+    with pytest.raises(StoreError, match="the output folder cannot be written") as caught:
+        runner.predict(model, loaders([{"n": 20}]), return_predictions=False)
+    assert caught.value.tries == (("output_dir=another folder", ""),)
+    assert model.seen == []
 
 
 def test_nothing_there(tmp_path):

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from foretell.errors import ConfigError, ShapeMismatch
+from foretell.errors import ConfigError, ShapeMismatch, StoreError
 from foretell.store.open import open_objects
 from foretell.types import Arrays
 
@@ -170,7 +170,7 @@ class Session:
             tuple(identity.record() for identity in self._identities),
         )
         if self._rank == 0:
-            self._objects.ensure_root()
+            self._make_folder()
             stored = read_record(self._objects)
             if stored is None:
                 refuse_foreign(self._objects)
@@ -187,6 +187,17 @@ class Session:
                 slug="config-shared",
             )
         return found
+
+    def _make_folder(self) -> None:
+        try:
+            self._objects.ensure_root()
+        except StoreError as error:
+            raise StoreError(
+                "the output folder cannot be written",
+                facts=[("folder", str(self._folder)), *error.facts[1:]],
+                tries=[("output_dir=another folder", "")],
+                slug=error.slug,
+            ) from error
 
     def _announce(self) -> None:
         if self._rank != 0:
