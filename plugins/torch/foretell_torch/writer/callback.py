@@ -135,7 +135,7 @@ class PredictionWriter(BasePredictionWriter):  # type: ignore[misc]  # Lightning
                 skip = dict(enumerate(record.counts[dataloader_idx]))
             return without_first(loader, skip) if any(skip.values()) else loader
         n_rows = len(loader.dataset)
-        rows = self.remaining_rows(n_rows, dataloader_idx)
+        rows = stored.missing(dataloader_idx, n_rows)
         if not record.complete:
             rows = at_least(rows, min(n_rows, max(record.ranks, world_size())))
         return loader if len(rows) == n_rows else without_rows(loader, rows)
@@ -153,9 +153,7 @@ class PredictionWriter(BasePredictionWriter):  # type: ignore[misc]  # Lightning
         objects = open_objects(self.output_dir)
         record = read_record(objects)
         stored = stored_rows(objects, folder_of(self.format, self.write_interval), record)
-        if stored.everything:
-            return np.zeros(0, np.int64)
-        return stored.of(dataloader_idx, 0, False).missing(n_rows)
+        return stored.missing(dataloader_idx, n_rows)
 
     # --- hooks ----------------------------------------------------------------------------------
 

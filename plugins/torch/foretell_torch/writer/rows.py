@@ -102,6 +102,12 @@ class Stored:
         """The rows of a loader; those of one rank where rows are counted."""
         return self.sets.setdefault((loader, rank if counted else -1), RowSet())
 
+    def missing(self, loader: int, n_rows: int) -> np.ndarray:
+        """int64: rows of a loader of ``n_rows`` with an index that are not stored, ascending."""
+        if self.everything:
+            return np.zeros(0, np.int64)
+        return self.of(loader, 0, False).missing(n_rows)
+
 
 def stored_rows(objects: ObjectStore, folder: str, record: Record | None) -> Stored:
     """What the segments of all ranks hold. Reads them."""
