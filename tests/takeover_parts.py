@@ -1,4 +1,4 @@
-"""What tests of take-overs share: a clock, a child, and what a driver recorded."""
+"""What tests of take-overs share: taking over, and what a driver recorded of its workers."""
 
 from foretell.store.identity import ProcessIdentity, process_started, this_process
 from foretell.store.records import Intent, WorkerSeen

@@ -19,7 +19,8 @@ from foretell_accelerator.settings import (
 )
 
 PARTS = Path(__file__).parent / "parts"
-PROMPTS = [{"prompt": "the quick brown fox jumps"[: 3 + 5 * (i % 5)]} for i in range(32)]
+WORDS = ["the", "quick", "brown", "fox", "jumps"]
+PROMPTS = [{"prompt": " ".join(WORDS[: 1 + i % 5])} for i in range(32)]
 
 
 class Deployed:

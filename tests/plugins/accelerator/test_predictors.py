@@ -29,6 +29,8 @@ from foretell_accelerator.settings import (
 )
 
 PARTS = Path(__file__).parent / "parts"
+
+
 # --- compiling while deploying -------------------------------------------------------------------
 
 
