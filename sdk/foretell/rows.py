@@ -6,7 +6,7 @@ sources, engine, predictors and writers agree.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -111,3 +111,23 @@ def allocate(spec: OutputSpec, length: int) -> np.ndarray:
 def empty(specs: Sequence[OutputSpec], length: int) -> Arrays:
     """:func:`allocate` for every spec, by name."""
     return {spec.name: allocate(spec, length) for spec in specs}
+
+
+def not_finite(arrays: Iterable[np.ndarray], n_rows: int) -> np.ndarray:
+    """bool ``(rows,)``: which rows have a NaN or an infinity in some array.
+
+    Args:
+        arrays: ``n_rows`` rows each; those that are not of floating point count as finite.
+        n_rows: Rows.
+    """
+    found = np.zeros(n_rows, dtype=bool)
+    for values in arrays:
+        if values.dtype.kind in "fc" and not _surely_finite(values):
+            found |= ~np.isfinite(values).reshape(n_rows, -1).all(axis=1)
+    return found
+
+
+def _surely_finite(values: np.ndarray) -> bool:
+    """A sum is finite unless some value is not (or it overflowed): one fast pass settles most."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return bool(np.isfinite(np.add.reduce(values, axis=None)))

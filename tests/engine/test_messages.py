@@ -5,7 +5,7 @@ from __future__ import annotations
 import pickle
 
 from foretell.engine.messages import ChunkReport, ChunkWork, Trouble
-from foretell.engine.rates import RateMeter
+from foretell.store.rates import RateMeter
 
 
 def test_messages_survive_the_journey():

@@ -15,8 +15,8 @@ from foretell.engine.board import Board, Phase, read_board
 from foretell.engine.gates import Turnstile
 from foretell.engine.lease import WorkerLease
 from foretell.engine.queue import WorkQueue
-from foretell.engine.rates import RateMeter
 from foretell.errors import LeaseLost
+from foretell.store.rates import RateMeter
 from foretell.types import ChunkState
 from hypothesis import given
 from hypothesis import strategies as st

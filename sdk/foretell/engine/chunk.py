@@ -258,12 +258,9 @@ def _count_nan(runtime: Runtime, draft: Draft) -> None:
     """Count predicted rows with a NaN or infinity, and fail the chunk where the policy says so."""
     if runtime.job.on_nan == "allow":
         return
-    bad = np.zeros(len(draft.valid), dtype=bool)
     predicted = draft.valid == Valid.PREDICTED
-    for name in runtime.model_outputs:
-        values = draft.arrays[name]
-        if values.dtype.kind in "fc" and not _surely_finite(values):
-            bad |= ~np.isfinite(values).reshape(len(values), -1).all(axis=1)
+    outputs = (draft.arrays[name] for name in runtime.model_outputs)
+    bad = rowops.not_finite(outputs, len(predicted))
     draft.nan = int((bad & predicted).sum())
     if draft.nan and runtime.job.on_nan == "fail":
         row = int(np.flatnonzero(bad & predicted)[0])
@@ -271,12 +268,6 @@ def _count_nan(runtime: Runtime, draft: Draft) -> None:
             f"{draft.nan} rows have a NaN or an infinity in an output",
             facts=[("first", f"row {row} of the chunk"), ("policy", 'on_nan = "fail"')],
         )
-
-
-def _surely_finite(values: np.ndarray) -> bool:
-    """A sum is finite unless some value is not (or it overflowed): one fast pass settles most."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        return bool(np.isfinite(np.add.reduce(values, axis=None)))
 
 
 def _grouped(runtime: Runtime, work: ChunkWork, draft: Draft) -> tuple[Trouble, ...]:

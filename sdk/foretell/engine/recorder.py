@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from foretell.engine.messages import ChunkReport, Trouble
-from foretell.engine.rates import RateMeter
 from foretell.events import ChunkFailed as ChunkFailedEvent
 from foretell.events import ChunkFinished, Event
 from foretell.plan import Plan
@@ -21,6 +20,7 @@ from foretell.store.failures import FailureLog
 from foretell.store.head import Head, HeadWriter, Totals
 from foretell.store.ledger import LedgerWriter
 from foretell.store.objects import ObjectStore
+from foretell.store.rates import RateMeter
 from foretell.store.records import ChunkDone, ChunkFailed, Intent, Record, SessionEnded
 from foretell.store.rings import LogWriter, MetricsWriter, write_workers
 from foretell.types import ChunkState, RunState

@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Sequence
 
 from foretell.abc import Writer
-from foretell.engine.rates import RateMeter
 from foretell.engine.recorder import Recorder, SessionFacts
 from foretell.plan import Plan
 from foretell.run.execute import SilentSink
@@ -14,6 +13,7 @@ from foretell.store.head import Head, read_head
 from foretell.store.ledger import LedgerWriter
 from foretell.store.manifest import Manifest, read_manifest
 from foretell.store.objects import ObjectStore
+from foretell.store.rates import RateMeter
 from foretell.store.records import ChunkDamaged
 from foretell.store.takeover import claim
 from foretell.text import plural

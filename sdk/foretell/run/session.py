@@ -13,7 +13,6 @@ from foretell.engine import parts
 from foretell.engine.dispatch import Settings
 from foretell.engine.engine import Engine
 from foretell.engine.queue import WorkQueue
-from foretell.engine.rates import RateMeter
 from foretell.engine.recorder import Recorder, SessionFacts
 from foretell.engine.stopping import Stop
 from foretell.errors import Fenced, ForetellError, StorageError
@@ -30,6 +29,7 @@ from foretell.store.head import Head
 from foretell.store.manifest import Manifest
 from foretell.store.objects import ObjectStore
 from foretell.store.projection import Projection
+from foretell.store.rates import RateMeter
 from foretell.store.records import ChunkFailed, ChunkRestored, SessionEnded
 from foretell.store.snapshot import Snapshot
 from foretell.store.takeover import claim
@@ -273,12 +273,7 @@ class Session:
         )
 
     def _cancelled(self) -> bool:
-        try:
-            return control.requested(self.objects, control.CANCEL, self.ledger.epoch)
-        except StorageError as error:
-            if error.slug == "store-vanished":
-                raise
-            return False  # asked again at the next beat
+        return control.cancelled(self.objects, self.ledger.epoch)
 
     # -- finishing -------------------------------------------------------------------------
 

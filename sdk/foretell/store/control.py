@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+from foretell.errors import StorageError
 from foretell.store.identity import this_process
 from foretell.store.layout import CONTROL, control_epoch, control_key, control_prefix
 from foretell.store.objects import ObjectStore
@@ -41,6 +42,20 @@ def requested(objects: ObjectStore, name: str, epoch: int) -> bool:
     except FileNotFoundError:
         return False
     return True
+
+
+def cancelled(objects: ObjectStore, epoch: int) -> bool:
+    """Whether the session ``epoch`` is to end; storage that gave out is asked again later.
+
+    Raises:
+        StorageError: the store is gone.
+    """
+    try:
+        return requested(objects, CANCEL, epoch)
+    except StorageError as error:
+        if error.slug == "store-vanished":
+            raise
+        return False
 
 
 def clear(objects: ObjectStore, epoch: int) -> None:

@@ -12,6 +12,7 @@ import torch
 
 pytest.importorskip("lightning")
 from foretell_torch import PredictionWriter, read_predictions
+from foretell_torch.writer import runstore
 from lightning.pytorch.callbacks import BasePredictionWriter
 from torch.utils.data import DataLoader
 from trainer_run import Double, Stream, loaders, predict, trainer
@@ -286,12 +287,15 @@ def test_two_ranks_killed_and_finished_by_one(out):
     np.testing.assert_array_equal(read_predictions(out)["y"], rows(90))
 
 
-def test_two_ranks_for_the_last_row(out):
+def test_two_ranks_for_the_last_row(out, monkeypatch):
+    # Of the 40 rows that are stored first 32 are in the run store already.
+    monkeypatch.setattr(runstore, "CHUNK_BYTES", 200)
     one_missing = {"limit_predict_batches": 10}
     predict(out, [{"n": 41, "batch_size": 4}], settings=one_missing)
     assert stored_of(out).tolist() == list(range(40))
     # With a row for one of two ranks Lightning would give up.
-    script(out=out, spec=[{"n": 41, "batch_size": 4, "remaining": True}], settings=DDP)
+    spec = [{"n": 41, "batch_size": 4, "remaining": True}]
+    script(out=out, spec=spec, settings=DDP, chunk_bytes=200)
     np.testing.assert_array_equal(read_predictions(out)["y"], rows(41))
 
 

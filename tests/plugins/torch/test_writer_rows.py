@@ -10,21 +10,26 @@ from hypothesis import strategies as st
 pytest.importorskip("torch")
 import torch
 from foretell.store.open import open_objects
+from foretell_torch.writer.commits import Commits
 from foretell_torch.writer.flatten import flatten, plain
+from foretell_torch.writer.opened import Spares
 from foretell_torch.writer.places import (
     GAP,
     MISSING,
     Part,
     as_index,
+    as_numbers,
     as_range,
     count_missing,
     places_by_count,
     places_by_index,
 )
+from foretell_torch.writer.record import LoaderRecord, Record
 from foretell_torch.writer.rows import RowSet
 from foretell_torch.writer.spool import SPOOL, Spool, read_segments
 
 ROWS = 40
+RECORD = Record("zarr", "epoch", 1, "rank", "m", (LoaderRecord("index", 10_000, "Rows"),))
 
 runs = st.builds(
     lambda first, step, count: list(range(first, ROWS, step))[:count],
@@ -115,13 +120,24 @@ def test_an_index_names_the_same_elements(at):
     np.testing.assert_array_equal(values[as_index(indices)], values[indices])
 
 
-@given(st.lists(st.lists(st.integers(0, 20_000), unique=True, max_size=8), max_size=12))
+some_rows = st.one_of(
+    st.lists(st.integers(0, 200_000), unique=True, max_size=8).map(lambda r: np.array(r, np.int64)),
+    st.builds(
+        lambda first, step, count: range(first, first + step * count, step),
+        st.one_of(st.integers(0, 300), st.integers(0, 200_000)),
+        st.integers(1, 3),
+        st.integers(0, 200),
+    ),
+)
+
+
+@given(st.lists(some_rows, max_size=12))
 def test_a_set_of_rows_is_a_set(batches):
     found, model = RowSet(), set()
-    for batch in batches:
-        rows = np.array(batch, np.int64)
+    for rows in batches:
+        batch = as_numbers(rows).tolist()
         expected = [row not in model for row in batch]
-        assert found.holds(rows).tolist() == [not new for new in expected]
+        assert found.holds(as_numbers(rows)).tolist() == [not new for new in expected]
         new = found.fresh(rows)
         assert ([True] * len(batch) if new is None else new.tolist()) == expected
         model |= set(batch)
@@ -132,9 +148,32 @@ def test_a_set_of_rows_is_a_set(batches):
 def test_a_set_of_consecutive_rows_takes_no_room():
     found = RowSet()
     for start in range(0, 1_000_000, 512):
-        assert found.fresh(np.arange(start, start + 512)) is None
+        assert found.fresh(range(start, start + 512)) is None
     assert len(found) >= 1_000_000
-    assert len(found._flags) < 10_000
+    assert len(found._flags) < 150_000
+
+
+@given(st.lists(some_rows.filter(len), max_size=6), st.integers(0, 3))
+def test_a_block_tells_which_rows_were_put_into_it(batches, reused):
+    def outputs(rows):
+        return {"y": as_numbers(rows).astype("float32")}
+
+    capacity = sum(map(len, batches)) + 1
+    spares = Spares()
+    if reused:
+        before = spares.block(outputs(range(1)), capacity - 1 + reused)
+        row = range(7, 8)
+        assert before.take(row if reused == 1 else as_numbers(row), outputs(row))
+        spares.add([before])
+    block = spares.block(outputs(range(1)), capacity)
+    assert reused == 0 or block is before
+    for rows in batches:
+        assert block.take(rows, outputs(rows))
+    assert not block.take(range(2), outputs(range(2)))
+    found, arrays = block.filled()
+    expected = [row for rows in batches for row in as_numbers(rows).tolist()]
+    assert list(found) == expected
+    assert arrays["y"].tolist() == expected
 
 
 @pytest.mark.parametrize(
@@ -179,7 +218,8 @@ def test_the_quick_way_leaves_the_rest_alone(prediction):
 def test_what_was_added_may_be_changed_afterwards(tmp_path):
     objects = open_objects(str(tmp_path))
     objects.ensure_root()
-    spool = Spool(objects, SPOOL, 0, bytes_per_segment=10_000, by_time=False)
+    none = Commits(objects, RECORD, (), 1)
+    spool = Spool(objects, SPOOL, 0, bytes_per_segment=10_000, by_time=False, commits=none)
     reused = np.zeros((4, 2), "float32")
     for number in range(10):
         reused[:] = number
@@ -187,14 +227,15 @@ def test_what_was_added_may_be_changed_afterwards(tmp_path):
     spool.flush()
     spool.close()
     ((_, segment),) = read_segments(objects, SPOOL)
-    assert segment.rows.tolist() == list(range(40))
+    assert list(segment.rows) == list(range(40))
     assert segment.arrays["y"][:, 1].tolist() == np.repeat(np.arange(10.0), 4).tolist()
 
 
 def test_batches_of_any_size_and_shape_fill_one_segment(tmp_path):
     objects = open_objects(str(tmp_path))
     objects.ensure_root()
-    spool = Spool(objects, SPOOL, 0, bytes_per_segment=2_000, by_time=False)
+    none = Commits(objects, RECORD, (), 1)
+    spool = Spool(objects, SPOOL, 0, bytes_per_segment=2_000, by_time=False, commits=none)
     sizes, first, texts = [(2, 3), (9, 3), (400, 1), (1, 3), (2, 3)], 0, []
     for count, width in sizes:
         texts += [f"row {first + n}" for n in range(count)]

@@ -53,8 +53,7 @@ class FileGatherer(Gatherer):
     def _load(self, at: int) -> Segment:
         name, count = self._names[at]
         loader, part = self._parts[at]
-        rows = np.asarray(part.rows, np.int64)
-        return Segment(part.rank, loader, rows, self._arrays(name, count, loader))
+        return Segment(part.rank, loader, part.rows, self._arrays(name, count, loader))
 
     def _arrays(self, name: str, count: int, loader: int) -> Arrays:
         if name in self._files:

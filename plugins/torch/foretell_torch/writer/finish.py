@@ -1,42 +1,24 @@
-"""Turns a complete spool into run stores, one for each loader, rows in input order."""
+"""Finishes the run stores, one for each loader, with the rows that lie in the spool."""
 
 from __future__ import annotations
 
-import math
 import shutil
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from foretell.builtin.writers.zarr import ZarrOptions, ZarrWriter
-from foretell.digest import hash_json
-from foretell.frameworks import version
-from foretell.plan import Plan, spec_bytes
-from foretell.store.assemble import assemble
-from foretell.store.manifest import new_manifest
 from foretell.store.objects import ObjectStore
-from foretell.store.open import open_objects
-from foretell.store.takeover import Clock
 from foretell.types import Arrays, Chunk
 
-from foretell_torch.writer.gather import Contents, Gatherer
+from foretell_torch.writer.chunkreader import ChunkGatherer
+from foretell_torch.writer.commits import Commits
+from foretell_torch.writer.gather import Contents
 from foretell_torch.writer.record import Record, completed, write_record
-from foretell_torch.writer.spool import SPOOL
-
-CHUNK_BYTES = 4 * 2**20
-_MOST_ROWS = 65_536
-
-CLOCK = Clock()
-"""Time as the making of a store sees it."""
+from foretell_torch.writer.runstore import plan_of, store_name
+from foretell_torch.writer.spool import SPOOL, last_number, write_segment
 
 
-def store_name(loader: int, loaders: int) -> str:
-    """Folder of a loader's run store."""
-    return "predictions.zarr" if loaders == 1 else f"predictions-{loader}.zarr"
-
-
-def finish_zarr(folder: Path, objects: ObjectStore, record: Record, compression: int) -> bool:
-    """Make the run stores, when every row is there; whether it was.
+def finish_zarr(folder: Path, objects: ObjectStore, record: Record, commits: Commits) -> bool:
+    """Finish the run stores, when every row is there; whether it was.
 
     A call that was killed is continued by the next: the spool goes last.
 
@@ -44,81 +26,69 @@ def finish_zarr(folder: Path, objects: ObjectStore, record: Record, compression:
         folder: The output folder.
         objects: The same.
         record: What it is.
-        compression: zstd level of the stores, 0 for a checksum only.
+        commits: The stores, as far as they are made.
     """
-    gatherer = Gatherer(objects, SPOOL, record)
-    loaders = [gatherer.contents(loader) for loader in range(len(record.loaders))]
+    commits.record()
+    gatherer = ChunkGatherer(objects, record)
+    loaders = _contents(gatherer, record)
     if any(contents.missing for contents in loaders):
         return False
+    outdated = [contents.loader for contents in loaders if _outdated(gatherer, contents, record)]
+    if outdated:
+        for loader in outdated:
+            commits.close(loader)
+            _take_back(folder, objects, record, gatherer, loader)
+        gatherer = ChunkGatherer(objects, record)
+        loaders = _contents(gatherer, record)
     for contents in loaders:
         if len(contents.places) and contents.specs:
-            _assemble(folder, gatherer, contents, record, compression)
+            _assemble(gatherer, contents, record, commits)
     write_record(objects, completed(record, tuple(contents.counts for contents in loaders)))
     shutil.rmtree(folder / SPOOL, ignore_errors=True)
     return True
 
 
+def _contents(gatherer: ChunkGatherer, record: Record) -> list[Contents]:
+    return [gatherer.contents(loader) for loader in range(len(record.loaders))]
+
+
 def _assemble(
-    folder: Path, gatherer: Gatherer, contents: Contents, record: Record, compression: int
+    gatherer: ChunkGatherer, contents: Contents, record: Record, commits: Commits
 ) -> None:
-    plan = _plan(contents, record)
-    manifest = new_manifest(
-        job=_job(contents, record, compression),
-        fingerprint={
-            "model": record.model,
-            "dataset": record.loaders[contents.loader].dataset,
-            "rows": str(plan.n_rows),
-        },
-        plan=plan.to_json(),
-        versions={name: version(name) for name in ("foretell", "torch", "lightning")},
-        created=CLOCK.now(),
-        live=True,
-    )
-    objects = open_objects(str(folder / store_name(contents.loader, len(record.loaders))))
-    writer = ZarrWriter(ZarrOptions(compression=compression), objects)
+    plan = plan_of(record, contents.loader, len(contents.places), contents.specs)
 
     def read(chunk: Chunk) -> tuple[Arrays, np.ndarray]:
         return gatherer.read(contents, chunk.start, chunk.stop)
 
-    command = "foretell_torch.PredictionWriter"
-    assemble(objects, manifest, writer, read, command=command, clock=CLOCK)
+    assembly = commits.assembly(contents.loader, plan)
+    assembly.fill(read)
+    assembly.finish()
 
 
-def _plan(contents: Contents, record: Record) -> Plan:
-    row_bytes = max(1, sum(spec_bytes(spec) for spec in contents.specs))
-    rows = min(_MOST_ROWS, max(1, CHUNK_BYTES // row_bytes))
-    rows = 1 << max(0, math.floor(math.log2(rows)))
-    identity = record.loaders[contents.loader].identity
-    attrs: dict[str, Any] = {
-        "source_kind": "lightning-loader",
-        "predictor_kind": "lightning",
-        "unit": "rows",
-        "row_identity": "index in the dataset"
-        if identity == "index"
-        else f"counted by rank, order {record.order}",
-    }
-    return Plan(
-        n_rows=len(contents.places),
-        row_offset=0,
-        chunk_rows=rows,
-        batch_size=rows,
-        slots=1,
-        threads=1,
-        group_size=1,
-        seed=0,
-        outputs=contents.specs,
-        attrs=attrs,
-    )
+def _outdated(gatherer: ChunkGatherer, contents: Contents, record: Record) -> bool:
+    """Whether a store was begun for rows of another shape than they turned out to have."""
+    store = gatherer.stores.get(contents.loader)
+    if store is None or not contents.specs:
+        return False
+    return store.plan != plan_of(record, contents.loader, len(contents.places), contents.specs)
 
 
-def _job(contents: Contents, record: Record, compression: int) -> dict[str, Any]:
-    """What made it, in the form of a job; no job file can make it again."""
-    loader = record.loaders[contents.loader]
-    return {
-        "version": 1,
-        "source": {"kind": "lightning-loader", "dataset": loader.dataset},
-        "predictor": {"kind": "lightning", "version": hash_json(record.model)[:23]},
-        "deployer": None,
-        "writer": {"kind": "zarr", "compression": compression},
-        "schedule": {},
-    }
+def _take_back(
+    folder: Path, objects: ObjectStore, record: Record, gatherer: ChunkGatherer, loader: int
+) -> None:
+    """Put a store's chunks into the spool and the store away.
+
+    A call that was killed leaves rows in both, or the store's folder in the spool's: the spool goes
+    at the end, and its rows say the same.
+    """
+    number = last_number(objects, SPOOL, 0)
+    store = gatherer.stores[loader]
+    for chunk in store.chunks:
+        number += 1
+        write_segment(objects, SPOOL, number, store.segment(loader, chunk))
+    name = store_name(loader, len(record.loaders))
+    away = folder / SPOOL / name
+    shutil.rmtree(away, ignore_errors=True)
+    away.parent.mkdir(exist_ok=True)
+    (folder / name).rename(away)
+    shutil.rmtree(away, ignore_errors=True)

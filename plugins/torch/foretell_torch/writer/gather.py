@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +18,7 @@ from foretell_torch.writer.places import (
     MISSING,
     Part,
     Places,
+    Rows,
     as_index,
     as_range,
     count_missing,
@@ -131,15 +133,27 @@ class Gatherer:
         return decode(self._objects.get(self._keys[at]), self._keys[at])
 
     def _take(self, key: str, segment: Segment) -> None:
-        shapes = self._shapes.setdefault(segment.loader, {})
-        for spec in segment.specs():
+        self._keys.append(key)
+        rows, gaps = as_range(segment.rows), as_range(segment.gaps)
+        self._note(segment.rank, segment.loader, segment.specs(), segment.lengths, rows, gaps)
+
+    def _note(
+        self,
+        rank: int,
+        loader: int,
+        specs: Iterable[OutputSpec],
+        padded: Iterable[str],
+        rows: Rows,
+        gaps: Rows,
+    ) -> None:
+        """Take one segment more into account."""
+        shapes = self._shapes.setdefault(loader, {})
+        for spec in specs:
             shapes.setdefault(spec.name, [])
             if spec not in shapes[spec.name]:
                 shapes[spec.name].append(spec)
-        self._ragged.setdefault(segment.loader, set()).update(segment.lengths)
-        self._keys.append(key)
-        rows, gaps = as_range(segment.rows), as_range(segment.gaps)
-        self._parts.append((segment.loader, Part(len(self._parts), segment.rank, rows, gaps)))
+        self._ragged.setdefault(loader, set()).update(padded)
+        self._parts.append((loader, Part(len(self._parts), rank, rows, gaps)))
 
     def _specs(self, loader: int, ragged: frozenset[str], counted: bool) -> tuple[OutputSpec, ...]:
         specs: list[OutputSpec] = []
@@ -214,4 +228,4 @@ def _widest(name: str, seen: list[OutputSpec]) -> OutputSpec:
 
 
 def _bytes(segment: Segment) -> int:
-    return sum(values.nbytes for values in segment.arrays.values()) + segment.rows.nbytes
+    return sum(values.nbytes for values in segment.arrays.values())

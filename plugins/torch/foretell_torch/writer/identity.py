@@ -8,9 +8,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from torch.utils.data import default_collate
+from torch.utils.data import BatchSampler, SequentialSampler, default_collate
 
 from foretell_torch import frameworks
+from foretell_torch.writer.places import Rows
 from foretell_torch.writer.record import LoaderRecord
 from foretell_torch.writer.remaining import RemainingRows, SkippedRows
 
@@ -28,6 +29,7 @@ class Identity:
         self._loader = loader
         self._dataset: Any = getattr(loader, "dataset", None)
         self._index = self._rows_by_index()
+        self._in_order = self._samples_in_order()
         self._count = self._dataset.first() if isinstance(self._dataset, SkippedRows) else 0
         # Whether lists in a batch hold a part of all rows each, as PyTorch's own collating has it.
         own = getattr(loader, "collate_fn", None) is not default_collate
@@ -53,8 +55,8 @@ class Identity:
             return LoaderRecord("count", None, name)
         return LoaderRecord("index", len(dataset), name)
 
-    def rows(self, batch_idx: int, n_rows: int | None) -> np.ndarray | None:
-        """int64 rows of a batch. Called once for each batch, in order.
+    def rows(self, batch_idx: int, n_rows: int | None) -> Rows | None:
+        """The rows of a batch. Called once for each batch, in order.
 
         Args:
             batch_idx: Number of the batch on this rank.
@@ -65,17 +67,15 @@ class Identity:
         """
         if self._index:
             seen: list[Sequence[int]] = self._loader.batch_sampler.seen_batch_indices
-            found = np.asarray(seen[batch_idx], dtype=np.int64)
+            found = self._dataset_rows(seen[batch_idx])
             if batch_idx:
                 # The Trainer would keep them for ever; of this batch other callbacks may want them.
                 seen[batch_idx - 1] = ()
-            if isinstance(self._dataset, RemainingRows):
-                return self._dataset.rows[found]
             return found
         if n_rows is None:
             return None
         start, self._count = self._count, self._count + n_rows
-        return np.arange(start, start + n_rows, dtype=np.int64)
+        return range(start, start + n_rows)
 
     def learn(self, batch: Any) -> None:
         """Look at the first batch of a counted loader, which is full if any is."""
@@ -93,6 +93,24 @@ class Identity:
         if self._parts is None:
             return as_parts if as_parts == as_rows else None
         return as_parts if self._parts else as_rows
+
+    def _dataset_rows(self, seen: Sequence[int]) -> Rows:
+        found: Rows
+        if self._in_order and len(seen):
+            # The indices of a sampler in order follow from the first: no need to read them all.
+            found = range(seen[0], seen[0] + len(seen))
+        else:
+            found = np.asarray(seen, dtype=np.int64)
+        if isinstance(self._dataset, RemainingRows):
+            rows: np.ndarray = self._dataset.rows
+            return rows[found.start : found.stop] if isinstance(found, range) else rows[found]
+        return found
+
+    def _samples_in_order(self) -> bool:
+        """Whether PyTorch's own samplers give every index once, in ascending order."""
+        wrapper = getattr(self._loader, "batch_sampler", None)
+        batches: Any = getattr(wrapper, "_batch_sampler", None)
+        return type(batches) is BatchSampler and type(batches.sampler) is SequentialSampler
 
     def _rows_by_index(self) -> bool:
         # Lightning puts this around the batch sampler of a map-style loader, to note the indices.

@@ -9,6 +9,10 @@ from typing import Protocol
 import numpy as np
 
 MISSING, GAP = -1, -2
+
+Rows = range | np.ndarray
+"""Identities of rows: int64, or a range where they follow one another."""
+
 _COUNT_AT_ONCE = 2**20
 
 
@@ -25,8 +29,8 @@ class Part:
 
     position: int
     rank: int
-    rows: range | np.ndarray
-    gaps: range | np.ndarray
+    rows: Rows
+    gaps: Rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +72,17 @@ def count_missing(places: Places) -> int:
     return found
 
 
-def as_range(rows: np.ndarray) -> range | np.ndarray:
+def as_numbers(rows: Rows) -> np.ndarray:
+    """The same, int64 ``(n,)``."""
+    if isinstance(rows, range):
+        return np.arange(rows.start, rows.stop, rows.step, dtype=np.int64)
+    return rows
+
+
+def as_range(rows: Rows) -> Rows:
     """A range of the same ascending numbers, or the numbers themselves where there is none."""
+    if isinstance(rows, range):
+        return rows
     if not len(rows):
         return range(0)
     first = int(rows[0])
@@ -224,9 +237,7 @@ class Counted:
         return rank, number
 
 
-def _within(
-    rows: range | np.ndarray, start: int, stop: int
-) -> tuple[slice | np.ndarray, np.ndarray]:
+def _within(rows: Rows, start: int, stop: int) -> tuple[slice | np.ndarray, np.ndarray]:
     """Rows in a window: where in the window each is, and where among ``rows``.
 
     Of equal rows the first comes last, so that it counts in an assignment.
@@ -241,9 +252,9 @@ def _within(
     return rows[found] - start, found
 
 
-def _low(rows: range | np.ndarray) -> int:
+def _low(rows: Rows) -> int:
     return 0 if not len(rows) else rows.start if isinstance(rows, range) else int(rows.min())
 
 
-def _high(rows: range | np.ndarray) -> int:
+def _high(rows: Rows) -> int:
     return -1 if not len(rows) else rows[-1] if isinstance(rows, range) else int(rows.max())

@@ -15,10 +15,11 @@ from foretell.store.reader import RunReader
 from foretell.store.snapshot import open_snapshot
 from foretell.types import Arrays, Valid
 
+from foretell_torch.writer.chunkreader import ChunkGatherer
 from foretell_torch.writer.filereader import FileGatherer
-from foretell_torch.writer.finish import store_name
 from foretell_torch.writer.gather import Gatherer
 from foretell_torch.writer.record import KEY, Record, read_record
+from foretell_torch.writer.runstore import store_objects
 from foretell_torch.writer.spool import SPOOL
 
 
@@ -111,28 +112,32 @@ def _chosen(record: Record, loader: int | None) -> int:
 
 def _read(folder: Path, objects: ObjectStore, record: Record, loader: int) -> Predictions:
     if record.format == "zarr" and record.complete:
-        return _read_store(folder / store_name(loader, len(record.loaders)), record, loader)
-    gatherer: Gatherer = (
-        Gatherer(objects, SPOOL, record)
-        if record.format == "zarr" or (record.interval == "epoch" and not record.complete)
-        else FileGatherer(folder, objects, record)
-    )
+        return _read_store(objects, record, loader)
+    gatherer = _gatherer(folder, objects, record)
     contents = gatherer.contents(loader)
     arrays, valid = gatherer.read(contents, 0, len(contents.places))
     return Predictions(arrays, valid)
 
 
-def _read_store(path: Path, record: Record, loader: int) -> Predictions:
-    objects = open_objects(str(path))
+def _gatherer(folder: Path, objects: ObjectStore, record: Record) -> Gatherer:
+    if record.format == "zarr":
+        return ChunkGatherer(objects, record)
+    if record.interval == "epoch" and not record.complete:
+        return Gatherer(objects, SPOOL, record)
+    return FileGatherer(folder, objects, record)
+
+
+def _read_store(objects: ObjectStore, record: Record, loader: int) -> Predictions:
+    store = store_objects(objects, record, loader)
     try:
-        snapshot = open_snapshot(objects)
+        snapshot = open_snapshot(store)
     except NotARun:
         # Without rows, or when every batch was predicted to be None, there is nothing to store.
         rows = record.loaders[loader].rows
         n_rows = sum(record.counts[loader]) if rows is None else rows
         return Predictions({}, np.full(n_rows, Valid.QUARANTINED, np.uint8))
     options = ZarrOptions(compression=snapshot.manifest.job["writer"]["compression"])
-    run = RunReader(snapshot, ZarrWriter(options, objects))
+    run = RunReader(snapshot, ZarrWriter(options, store))
     return Predictions({name: run[name][:] for name in run}, run.valid[:])
 
 

@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 import numpy as np
 from foretell.store.objects import ObjectStore
 
+from foretell_torch.writer.places import Rows, as_numbers
 from foretell_torch.writer.record import Record
+from foretell_torch.writer.runstore import committed
 from foretell_torch.writer.spool import read_segments
 
-_LEAST_FLAGS = 4_096
+_LEAST_FLAGS = 65_536
 
 
 class RowSet:
@@ -22,14 +24,17 @@ class RowSet:
         self._flags = np.zeros(0, dtype=bool)
         """One for each row from there on."""
 
-    def fresh(self, rows: np.ndarray) -> np.ndarray | None:
-        """Add rows; bool, whether each was missing, or None when all were.
-
-        Args:
-            rows: int64 ``(n,)``.
-        """
+    def fresh(self, rows: Rows) -> np.ndarray | None:
+        """Add rows; bool, whether each was missing, or None when all were."""
         if not len(rows):
             return None
+        if isinstance(rows, range):
+            start, stop = rows[0] - self._base, rows[-1] + 1 - self._base
+            window = self._flags[start : stop : rows.step]
+            if start >= 0 and stop <= len(self._flags) and not window.any():
+                window[:] = True
+                return None
+            rows = as_numbers(rows)
         at = rows - self._base if self._base else rows
         if at.min() >= 0:
             try:
@@ -43,8 +48,9 @@ class RowSet:
         self.add(rows[new])
         return new
 
-    def add(self, rows: np.ndarray) -> None:
-        """Add rows, int64."""
+    def add(self, rows: Rows) -> None:
+        """Add rows."""
+        rows = as_numbers(rows)
         rows = rows[rows >= self._base]
         if not len(rows):
             return
@@ -110,7 +116,7 @@ class Stored:
 
 
 def stored_rows(objects: ObjectStore, folder: str, record: Record | None) -> Stored:
-    """What the segments of all ranks hold. Reads them."""
+    """What the segments of all ranks hold, and the chunks committed already. Reads the segments."""
     found = Stored(everything=record is not None and record.complete)
     if record is None or found.everything:
         return found
@@ -120,4 +126,8 @@ def stored_rows(objects: ObjectStore, folder: str, record: Record | None) -> Sto
         rows.add(segment.rows)
         rows.add(segment.gaps)
         found.files |= {name for name, _ in segment.files}
+    for loader in range(len(record.loaders)) if record.format == "zarr" else ():
+        store = committed(objects, record, loader)
+        for chunk in store.chunks if store is not None else ():
+            found.of(loader, 0, False).add(range(chunk.start, chunk.stop))
     return found

@@ -18,6 +18,8 @@ from foretell.errors import ShapeMismatch, StoreError
 from foretell.rows import allocate
 from foretell.types import Arrays, OutputSpec
 
+from foretell_torch.writer.places import Rows, as_numbers
+
 FORMAT = "foretell-predictions-1"
 
 
@@ -28,7 +30,7 @@ class Segment:
     Attributes:
         rank: Who predicted them.
         loader: Index of the loader.
-        rows: int64 ``(n,)``: index in the loader's dataset, or the rank's own count.
+        rows: Index in the loader's dataset, or the rank's own count.
         arrays: Outputs, ``n`` rows each. Ragged ones are padded to the longest row in here.
         lengths: For ragged outputs, int64 ``(n,)``: real length of each row's first dimension.
         gaps: int64: rows without a prediction.
@@ -37,7 +39,7 @@ class Segment:
 
     rank: int
     loader: int
-    rows: np.ndarray
+    rows: Rows
     arrays: Arrays
     lengths: Mapping[str, np.ndarray] = field(default_factory=dict)
     gaps: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
@@ -55,7 +57,7 @@ def encode(segment: Segment) -> bytes:
     """The file of a segment."""
     from safetensors.numpy import save
 
-    tensors: dict[str, np.ndarray] = {"row": segment.rows, "gap": segment.gaps}
+    tensors: dict[str, np.ndarray] = {"row": as_numbers(segment.rows), "gap": segment.gaps}
     outputs = []
     for number, (name, values) in enumerate(segment.arrays.items()):
         dtype = _dtype(values)
@@ -137,7 +139,7 @@ def about_of(data: bytes) -> dict[str, Any]:
     return about
 
 
-def joined(rank: int, loader: int, batches: list[tuple[np.ndarray, Arrays]]) -> Segment:
+def joined(rank: int, loader: int, batches: list[tuple[Rows, Arrays]]) -> Segment:
     """A segment of several batches; rows of different length are padded on the right.
 
     Args:
@@ -149,7 +151,9 @@ def joined(rank: int, loader: int, batches: list[tuple[np.ndarray, Arrays]]) -> 
     Raises:
         ShapeMismatch: they are not equal, naming the output.
     """
-    rows = np.concatenate([rows for rows, _ in batches]) if batches else np.zeros(0, np.int64)
+    rows: Rows = batches[0][0] if batches else range(0)
+    if len(batches) > 1:
+        rows = np.concatenate([as_numbers(rows) for rows, _ in batches])
     arrays: Arrays = {}
     lengths: dict[str, np.ndarray] = {}
     for name in batches[0][1] if batches else ():

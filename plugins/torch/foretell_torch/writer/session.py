@@ -7,15 +7,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from foretell.errors import ConfigError, ShapeMismatch, StoreError
+from foretell.errors import ConfigError, Interrupted, ShapeMismatch, StoreError
 from foretell.store.open import open_objects
 from foretell.types import Arrays
 
 from foretell_torch.writer import ptfiles
+from foretell_torch.writer.commits import Commits
 from foretell_torch.writer.finish import finish_zarr
 from foretell_torch.writer.finish_pt import finish_pt_rank, record_pt_complete
 from foretell_torch.writer.flatten import flatten, plain
 from foretell_torch.writer.identity import Identity, model_identity
+from foretell_torch.writer.places import as_numbers
 from foretell_torch.writer.record import (
     Record,
     check_same,
@@ -65,12 +67,16 @@ class Session:
         self._where = folder_of(writer.format, writer.write_interval)
         self._stored = stored_rows(self._objects, self._where, self._record)
         trainer.strategy.barrier("predictions: looked at what is stored")
+        self._commits = Commits(
+            self._objects, self._record, self._in_order(), writer.compression, log.info
+        )
         self._spool = Spool(
             self._objects,
             self._where,
             self._rank,
             bytes_per_segment=writer.segment_bytes,
             by_time=writer.write_interval != "epoch",
+            commits=self._commits,
         )
         self._dtypes: dict[int, dict[str, np.dtype]] = {}
         self._announce()
@@ -81,6 +87,7 @@ class Session:
         Raises:
             ShapeMismatch: a part of the prediction does not fit, naming it.
             StorageError: the disk is full or gone.
+            Interrupted: somebody asked for an end.
         """
         identity = self._identities[loader]
         arrays = None
@@ -109,7 +116,7 @@ class Session:
         new = self._stored.of(loader, self._rank, identity.counted).fresh(rows)
         if new is not None and not new.any():
             return
-        kept = rows if new is None else rows[new]
+        kept = rows if new is None else as_numbers(rows)[new]
         if prediction is None:
             self._spool.add_gap(loader, kept)
             return
@@ -121,21 +128,31 @@ class Session:
         if new is not None:
             arrays = {name: values[new] for name, values in arrays.items()}
         self._spool.add(loader, kept, arrays)
+        if self._commits.cancelled:
+            raise Interrupted(
+                "the predictions were cancelled by sdk cancel; what there is has been stored",
+                facts=[("folder", str(self._folder))],
+                tries=[("trainer.predict(…)", "once more, with the same callback: it goes on")],
+            )
 
     def end(self) -> None:
         """Store what is left; then finish, if every row is there."""
         try:
-            self._spool.flush()
+            try:
+                self._spool.flush()
+            finally:
+                self._spool.close()
+            self._trainer.strategy.barrier("predictions: every rank has stored its rows")
+            if not self._record.complete and not self._cut_short():
+                self._finish()
         finally:
-            self._spool.close()
-        self._trainer.strategy.barrier("predictions: every rank has stored its rows")
-        if not self._record.complete and not self._cut_short():
-            self._finish()
+            self._commits.close()
         self._trainer.strategy.barrier("predictions: finished")
 
     def abandon(self) -> None:
         """Store what there is and end the thread; never raises."""
         self._spool.close()
+        self._commits.close()
 
     # --- steps ----------------------------------------------------------------------------------
 
@@ -154,6 +171,12 @@ class Session:
         if dtypes is None:
             self._dtypes[loader] = {name: values.dtype for name, values in arrays.items()}
         return arrays
+
+    def _in_order(self) -> list[int]:
+        """Loaders whose chunks may come whole: one process predicts them, by index."""
+        if self._writer.format != "zarr" or self._trainer.world_size > 1:
+            return []
+        return [number for number, each in enumerate(self._identities) if not each.counted]
 
     def _where_is(self, batch_idx: int, loader: int) -> str:
         return f"{batch_idx} of loader {loader} on rank {self._rank}"
@@ -241,7 +264,7 @@ class Session:
         writer, record = self._writer, self._record
         if writer.format == "zarr":
             if self._rank == 0 and not finish_zarr(
-                self._folder, self._objects, record, writer.compression
+                self._folder, self._objects, record, self._commits
             ):
                 log.warning("%s lacks rows: predict again to add them", self._folder)
             return

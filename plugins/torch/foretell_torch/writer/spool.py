@@ -12,13 +12,16 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import numpy as np
 from foretell.errors import StoreError
 from foretell.store.objects import ObjectStore
 from foretell.types import Arrays, OutputSpec
 
-from foretell_torch.writer.opened import Opened
+from foretell_torch.writer.commits import Commits
+from foretell_torch.writer.opened import Opened, Spares
+from foretell_torch.writer.places import Rows, as_numbers
 from foretell_torch.writer.segment import Segment, check_like, decode, encode, joined
 
 SPOOL = "spool"
@@ -48,6 +51,29 @@ def read_segments(objects: ObjectStore, folder: str) -> Iterator[tuple[str, Segm
         yield key, decode(objects.get(key), key)
 
 
+def write_segment(objects: ObjectStore, folder: str, number: int, segment: Segment) -> None:
+    """Put segment ``number`` of its rank in place.
+
+    Raises:
+        StoreError: another process has written one of that number.
+    """
+    key = segment_key(folder, segment.rank, number)
+    if not objects.create(key, encode(segment)):
+        raise StoreError(
+            "another process writes the predictions of this rank",
+            facts=[("folder", objects.url), ("file", key)],
+            tries=[("output_dir=another folder", "for each Trainer its own")],
+            slug="store-held",
+        )
+
+
+def last_number(objects: ObjectStore, folder: str, rank: int) -> int:
+    """Number of a rank's newest segment, 0 when there is none."""
+    prefix = f"{folder}/rank-{rank:04d}/"
+    keys = [key for key in segment_keys(objects, folder) if key.startswith(prefix)]
+    return max((int(key.removeprefix(prefix).partition(".")[0]) for key in keys), default=0)
+
+
 class Spool:
     """Appends to the spool of one rank. Methods are called from one thread.
 
@@ -57,6 +83,7 @@ class Spool:
         rank: Whose.
         bytes_per_segment: Size at which a segment is closed.
         by_time: Whether time closes one too.
+        commits: Takes what is a whole chunk.
         clock: Seconds, monotonic.
     """
 
@@ -68,6 +95,7 @@ class Spool:
         *,
         bytes_per_segment: int,
         by_time: bool,
+        commits: Commits,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._objects = objects
@@ -75,10 +103,12 @@ class Spool:
         self._rank = rank
         self._limit = bytes_per_segment
         self._by_time = by_time
+        self._commits = commits
         self._clock = clock
         self._began = clock()
-        self._number = self._last_number()
+        self._number = last_number(objects, folder, rank)
         self._open: Opened | None = None
+        self._spares = Spares()
         self._specs: dict[int, dict[str, OutputSpec]] = {}
         self._ragged: set[int] = set()
         self._queue: queue.Queue[Opened | None] = queue.Queue(maxsize=2)
@@ -86,12 +116,12 @@ class Spool:
         self._thread = threading.Thread(target=self._work, name="predictions", daemon=True)
         self._thread.start()
 
-    def add(self, loader: int, rows: np.ndarray, arrays: Arrays) -> None:
+    def add(self, loader: int, rows: Rows, arrays: Arrays) -> None:
         """Append predicted rows.
 
         Args:
             loader: Index of the loader.
-            rows: int64 ``(n,)``.
+            rows: Which.
             arrays: Outputs, ``n`` rows each; they are copied.
 
         Raises:
@@ -101,16 +131,16 @@ class Spool:
         target = self._target(loader)
         if not target.take(rows, arrays):
             self._check(loader, rows, arrays)
-            target.add(rows, arrays)
+            target = self._add(target, rows, arrays)
         self._close_if_due(target)
 
-    def add_file(self, loader: int, rows: np.ndarray, name: str, size: int) -> None:
+    def add_file(self, loader: int, rows: Rows, name: str, size: int) -> None:
         """Append rows whose predictions are in the file ``name`` of ``size`` bytes, in place."""
         target = self._target(loader)
         target.add_file(rows, name, size)
         self._close_if_due(target)
 
-    def add_gap(self, loader: int, rows: np.ndarray) -> None:
+    def add_gap(self, loader: int, rows: Rows) -> None:
         """Append rows whose batch has no prediction."""
         target = self._target(loader)
         target.gaps.append(rows)
@@ -136,24 +166,30 @@ class Spool:
 
     # --- steps ----------------------------------------------------------------------------------
 
-    def _last_number(self) -> int:
-        prefix = f"{self._folder}/rank-{self._rank:04d}/"
-        names = [
-            k.rpartition("/")[2]
-            for k in segment_keys(self._objects, self._folder)
-            if k.startswith(prefix)
-        ]
-        return max((int(name.partition(".")[0]) for name in names), default=0)
-
     def _target(self, loader: int) -> Opened:
         if self._open is not None and self._open.loader != loader:
             self._close()
         if self._open is None:
             ragged = loader in self._ragged
-            self._open = Opened(loader, self._clock(), self._limit, ragged)
+            self._open = Opened(loader, self._clock(), self._limit, ragged, self._spares)
         return self._open
 
-    def _check(self, loader: int, rows: np.ndarray, arrays: Arrays) -> None:
+    def _add(self, target: Opened, rows: Rows, arrays: Arrays) -> Opened:
+        """Copy a batch into segments that end where chunks do; the last of them."""
+        while True:
+            if target.empty:
+                specs = tuple(self._specs[target.loader].values())
+                target.most = self._commits.until_border(target.loader, int(rows[0]), specs)
+            room = target.room
+            if room is None or len(rows) <= room:
+                target.add(rows, arrays)
+                return target
+            target.add(rows[:room], {name: values[:room] for name, values in arrays.items()})
+            rows, arrays = rows[room:], {name: values[room:] for name, values in arrays.items()}
+            self._close()
+            target = self._target(target.loader)
+
+    def _check(self, loader: int, rows: Rows, arrays: Arrays) -> None:
         """Refuse a batch of other outputs than the loader's first."""
         known = self._specs.get(loader)
         if known is not None:
@@ -164,7 +200,7 @@ class Spool:
 
     def _close_if_due(self, target: Opened) -> None:
         self._raise()
-        if target.bytes < self._limit:
+        if target.bytes < self._limit and target.room != 0:
             if not self._by_time:
                 return
             now = self._clock()
@@ -187,37 +223,38 @@ class Spool:
 
     def _work(self) -> None:
         while True:
-            found = self._queue.get()
+            try:
+                found = self._queue.get(timeout=self._commits.interval)
+            except queue.Empty:
+                self._beat()
+                continue
             try:
                 if found is None:
                     return
                 if self._failure is None:
                     self._store(found)
+                    self._commits.beat()
             except BaseException as error:
                 self._failure = error
             finally:
                 self._queue.task_done()
 
+    def _beat(self) -> None:
+        try:
+            if self._failure is None:
+                self._commits.beat()
+        except BaseException as error:
+            self._failure = error
+
     def _store(self, found: Opened) -> None:
         segment = joined(self._rank, found.loader, found.batches())
-        gaps = np.concatenate(found.gaps) if found.gaps else np.zeros(0, np.int64)
-        data = encode(
-            Segment(
-                segment.rank,
-                segment.loader,
-                segment.rows,
-                segment.arrays,
-                segment.lengths,
-                gaps,
-                tuple(found.files),
-            )
+        gaps = (
+            np.concatenate([as_numbers(rows) for rows in found.gaps])
+            if found.gaps
+            else np.zeros(0, np.int64)
         )
-        key = segment_key(self._folder, self._rank, self._number + 1)
-        if not self._objects.create(key, data):
-            raise StoreError(
-                "another process writes the predictions of this rank",
-                facts=[("folder", self._objects.url), ("file", key)],
-                tries=[("output_dir=another folder", "for each Trainer its own")],
-                slug="store-held",
-            )
-        self._number += 1
+        segment = replace(segment, gaps=gaps, files=tuple(found.files))
+        if not self._commits.take(segment, self._clock() - found.since):
+            self._number += 1
+            write_segment(self._objects, self._folder, self._number, segment)
+        found.discard()

@@ -14,6 +14,7 @@ import warnings
 import lightning as L
 import torch
 from foretell_torch import PredictionWriter
+from foretell_torch.writer import runstore
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 
@@ -108,11 +109,13 @@ def trainer(callbacks, **settings):
 
 
 def predict(out, spec, module=None, writer=None, returned=False, settings=None, **about):
-    """One run; returns the module, which knows what it computed."""
-    model = Double(**(module or {}))
+    """One run, of a module or of one with these settings; returns it: it knows what it computed."""
+    model = module if isinstance(module, Double) else Double(**(module or {}))
     callback = PredictionWriter(out, **(writer or {}))
     if about.get("threads"):
         torch.set_num_threads(1)
+    if "chunk_bytes" in about:
+        runstore.CHUNK_BYTES = about["chunk_bytes"]
     runner = trainer([callback], **(settings or {}))
     runner.predict(model, loaders(spec, callback), return_predictions=returned)
     return model

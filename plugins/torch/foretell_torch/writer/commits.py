@@ -1,0 +1,162 @@
+"""Chunks that are committed while the Trainer predicts: what comes whole needs no spool.
+
+One process that predicts rows in order, and fills a chunk before it is time to close a segment,
+writes that chunk where it belongs, in its final form and once. Whatever comes otherwise goes into
+the spool, and from there into the same store at the end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
+
+import numpy as np
+from foretell.errors import FingerprintMismatch, HeldError, StoreError
+from foretell.plan import Plan
+from foretell.store.assemble import Assembly
+from foretell.store.objects import ObjectStore
+from foretell.types import OutputSpec, Valid
+
+from foretell_torch.writer.places import as_range
+from foretell_torch.writer.record import Record
+from foretell_torch.writer.runstore import open_assembly, plan_of
+from foretell_torch.writer.segment import Segment
+
+_OF_OBJECTS = ("str", "json")
+
+
+class Commits:
+    """The run stores of one Trainer, as far as they can be made on the way.
+
+    :meth:`until_border` is asked by the thread that predicts; the rest is called by one thread at a
+    time.
+
+    Args:
+        objects: The output folder.
+        record: What it is.
+        loaders: Those whose chunks may come whole; the others are made at the end.
+        compression: zstd level of the stores, 0 for a checksum only.
+        say: Told what is being waited for.
+
+    Attributes:
+        cancelled: Whether ``sdk cancel`` asked for an end.
+    """
+
+    def __init__(
+        self,
+        objects: ObjectStore,
+        record: Record,
+        loaders: Collection[int],
+        compression: int,
+        say: Callable[[str], None] = lambda text: None,
+    ) -> None:
+        self._objects = objects
+        self._record = record
+        self._loaders = set(loaders)
+        self._compression = compression
+        self._say = say
+        self.cancelled = False
+        self._plans: dict[int, Plan] = {}
+        self._assemblies: dict[int, Assembly] = {}
+
+    def until_border(self, loader: int, row: int, specs: Sequence[OutputSpec]) -> int | None:
+        """How many rows from ``row`` on belong to one chunk; None where chunks do not matter.
+
+        Args:
+            loader: Index of the loader.
+            row: The first row of a segment.
+            specs: Outputs of the loader.
+        """
+        if loader not in self._loaders:
+            return None
+        plan = self._plans.get(loader)
+        if plan is None:
+            n_rows = self._record.loaders[loader].rows
+            if n_rows is None or any(spec.dtype in _OF_OBJECTS for spec in specs):
+                self._loaders.discard(loader)
+                return None
+            plan = self._plans[loader] = plan_of(self._record, loader, n_rows, specs)
+        return plan.chunk(row // plan.chunk_rows).stop - row
+
+    def take(self, segment: Segment, seconds: float) -> bool:
+        """Commit a segment that is a whole chunk; False for one that belongs in the spool.
+
+        Args:
+            segment: The rows.
+            seconds: Since the first of them came.
+
+        Raises:
+            StoreError: another process makes this store.
+            StorageError: it could not be stored.
+        """
+        loader = segment.loader
+        if loader not in self._loaders or len(segment.gaps) or segment.files:
+            return False
+        plan, rows = self._plans[loader], as_range(segment.rows)
+        in_order = isinstance(rows, range) and rows.step == 1
+        if not in_order or segment.lengths or tuple(segment.specs()) != plan.outputs:
+            # The next will hardly be whole either, or the store would have to be made again.
+            self._loaders.discard(loader)
+            return False
+        chunk = plan.chunk(int(segment.rows[0]) // plan.chunk_rows)
+        if rows != range(chunk.start, chunk.stop):
+            return False
+        try:
+            assembly = self.assembly(loader, plan)
+        except FingerprintMismatch:
+            self._loaders.discard(loader)
+            return False
+        if assembly.is_done(chunk.id):
+            return False
+        valid = np.full(len(chunk), Valid.PREDICTED, np.uint8)
+        assembly.add(chunk, segment.arrays, valid, seconds)
+        return True
+
+    def assembly(self, loader: int, plan: Plan) -> Assembly:
+        """The store of a loader, opened when it is not.
+
+        Raises:
+            FingerprintMismatch: the store that is there has another plan.
+            StoreError: another process makes it.
+        """
+        found = self._assemblies.get(loader)
+        if found is None:
+            try:
+                found = open_assembly(
+                    self._objects, self._record, loader, plan, self._compression, self._say
+                )
+            except HeldError as error:
+                raise StoreError(
+                    "another process writes these predictions",
+                    facts=[("folder", self._objects.url), *error.facts],
+                    tries=[("output_dir=another folder", "for each Trainer its own")],
+                    slug="store-held",
+                ) from error
+            self._assemblies[loader] = found
+        return found
+
+    @property
+    def interval(self) -> float | None:
+        """Seconds after which :meth:`beat` is due; None while no store is open."""
+        return min((each.interval for each in self._assemblies.values()), default=None)
+
+    def record(self) -> None:
+        """Make durable which chunks are committed."""
+        for assembly in self._assemblies.values():
+            if assembly.ended is None:
+                assembly.record()
+
+    def beat(self) -> None:
+        """Record what is stored, and show that somebody is at work. Cheap when it is not due."""
+        for assembly in self._assemblies.values():
+            assembly.beat()
+            self.cancelled |= assembly.cancelled
+
+    def close(self, loader: int | None = None) -> None:
+        """Let go of one store or of all; those that lack rows say so. Never raises."""
+        for which in list(self._assemblies) if loader is None else [loader]:
+            assembly = self._assemblies.pop(which, None)
+            if assembly is not None:
+                with suppress(Exception):
+                    assembly.stop("rows are missing: predict again to add them")
+                assembly.close()
