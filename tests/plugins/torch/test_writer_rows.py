@@ -153,7 +153,7 @@ def test_a_set_of_consecutive_rows_takes_no_room():
     assert len(found._flags) < 150_000
 
 
-@given(st.lists(some_rows.filter(len), max_size=6), st.integers(0, 3))
+@given(st.lists(some_rows.filter(len), max_size=6), st.sampled_from([0, 2, 3]))
 def test_a_block_tells_which_rows_were_put_into_it(batches, reused):
     def outputs(rows):
         return {"y": as_numbers(rows).astype("float32")}
@@ -162,8 +162,8 @@ def test_a_block_tells_which_rows_were_put_into_it(batches, reused):
     spares = Spares()
     if reused:
         before = spares.block(outputs(range(1)), capacity - 1 + reused)
-        row = range(7, 8)
-        assert before.take(row if reused == 1 else as_numbers(row), outputs(row))
+        two = range(7, 9)
+        assert before.take(two if reused == 2 else as_numbers(two), outputs(two))
         spares.add([before])
     block = spares.block(outputs(range(1)), capacity)
     assert reused == 0 or block is before
