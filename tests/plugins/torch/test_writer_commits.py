@@ -7,73 +7,28 @@ from foretell.errors import (
     FingerprintMismatch,
     Interrupted,
     PartialResult,
-    StorageError,
     StoreError,
 )
 
 pytest.importorskip("torch")
 pytest.importorskip("lightning")
 import torch
-from foretell.builtin.writers.zarr import ZarrOptions, ZarrWriter
+from committing import EPOCH, SLOW, check, done, spooled, stopped, store
 from foretell.store import control
 from foretell.store.assemble import Assembly
 from foretell.store.objects import set_fault_hook
 from foretell.store.open import open_objects
-from foretell.store.snapshot import open_snapshot
-from foretell.store.verify import verify
-from foretell.types import ChunkState
 from foretell_torch import PredictionWriter, read_predictions
-from foretell_torch.writer import finish, runstore
-from foretell_torch.writer.spool import read_segments, write_segment
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
-from ledger_model import FakeTime
+from foretell_torch.writer import finish, spool
+from foretell_torch.writer.spool import write_segment
 from trainer_run import Double, predict
-from writing import files, rows, script, stored_of
+from writing import files, rows, stored_of
 
 # Lightning's advice on numbers of workers and the like, which is Lightning's own.
-pytestmark = pytest.mark.filterwarnings("default:::lightning", "ignore::UserWarning")
-
-CHUNK = 16
-"""Rows of 12 bytes in a chunk of 200 bytes."""
-
-EPOCH = {"write_interval": "epoch"}
-"""Only size and borders close a segment: the clock has no say."""
-
-
-@pytest.fixture(autouse=True)
-def small_chunks(monkeypatch):
-    monkeypatch.setattr(runstore, "CHUNK_BYTES", 200)
-    monkeypatch.setattr(runstore, "CLOCK", FakeTime().clock)
-
-
-def store(out, name="predictions.zarr"):
-    return out / name
-
-
-def done(out, name="predictions.zarr"):
-    """Chunks that are in the store."""
-    table = open_snapshot(open_objects(str(store(out, name)))).table
-    return np.flatnonzero(table.state == ChunkState.DONE).tolist()
-
-
-def spooled(out):
-    """Rows that are in the spool."""
-    return sorted(row for _, s in read_segments(open_objects(str(out)), "spool") for row in s.rows)
-
-
-def check(out, n, name="predictions.zarr", loader=None):
-    np.testing.assert_array_equal(read_predictions(out, loader)["y"], rows(n))
-    objects = open_objects(str(store(out, name)))
-    report = verify(open_snapshot(objects), ZarrWriter(ZarrOptions(), objects), deep=True)
-    assert report.problems == []
-    assert not (out / "spool").exists()
-
-
-def stopped(out, spec, fail_at, writer=EPOCH, **module):
-    with pytest.raises(RuntimeError, match="planted"):
-        predict(out, spec, {"fail_at": fail_at, **module}, writer=writer)
-
+pytestmark = [
+    pytest.mark.filterwarnings("default:::lightning", "ignore::UserWarning"),
+    pytest.mark.usefixtures("small_chunks"),
+]
 
 # --- rows in order --------------------------------------------------------------------------------
 
@@ -175,23 +130,37 @@ def test_two_loaders_have_a_store_each(out):
     check(out, 33, "predictions-1.zarr", 1)
 
 
+def test_a_chunk_that_comes_in_parts_leaves_the_spool_once_it_is_whole(out):
+    stopped(out, [{"n": 70, "batch_size": 5}], 9, SLOW)
+    assert done(out) == [0, 1]
+    assert spooled(out) == list(range(32, 45))
+    model = predict(out, [{"n": 70, "batch_size": 5, "remaining": True}], writer=SLOW)
+    assert model.seen == list(range(45, 70))
+    check(out, 70)
+
+
+def test_rows_are_stored_by_time_and_chunks_are_committed_still(out, monkeypatch):
+    monkeypatch.setattr(spool, "SECONDS", 0.0)
+    monkeypatch.setattr(spool, "SHARE", 0.0)
+    stopped(out, [{"n": 70}], 5, {"write_interval": "batch"})
+    assert done(out) == [0, 1]
+    assert spooled(out) == list(range(32, 40))
+    predict(out, [{"n": 70}], writer={"write_interval": "batch"})
+    check(out, 70)
+
+
 # --- what belongs in the spool --------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("spec", "module", "writer"),
-    [
-        ({"shuffle": True}, {}, EPOCH),
-        ({"kind": "all"}, {}, EPOCH),
-        ({}, {"shape": "text"}, EPOCH),
-        ({}, {}, {**EPOCH, "segment_bytes": 100}),
-    ],
-    ids=["shuffled", "counted", "texts", "small segments"],
+    ("spec", "module"),
+    [({"shuffle": True}, {}), ({"kind": "all"}, {}), ({}, {"shape": "text"})],
+    ids=["shuffled", "counted", "texts"],
 )
+@pytest.mark.parametrize("writer", [EPOCH, SLOW], ids=["fast", "slow"])
 def test_what_does_not_come_as_whole_chunks_is_not_committed(out, spec, module, writer):
     spec = [{"n": 70, "batch_size": 5, **spec}]
-    with pytest.raises(RuntimeError, match="planted"):
-        predict(out, spec, {**module, "fail_at": 9}, writer=writer)
+    stopped(out, spec, 9, writer, **module)
     assert not store(out).exists()
     assert len(spooled(out)) == 45
     predict(out, spec, module, writer=writer)
@@ -208,21 +177,6 @@ def test_rows_predicted_to_be_none_do_not_keep_others_from_being_committed(out):
     assert np.flatnonzero(found.valid == 2).tolist() == list(range(24, 32))
     kept = found.valid == 1
     np.testing.assert_array_equal(found["y"][kept], rows(80)[kept])
-
-
-def test_time_closes_a_segment_before_its_chunk_is_whole(out):
-    # Every segment is due at once: no two batches come together.
-    import foretell_torch.writer.spool as spool
-
-    seconds = spool.SECONDS, spool.SHARE
-    spool.SECONDS = spool.SHARE = 0.0
-    try:
-        stopped(out, [{"n": 70}], fail_at=5, writer={"write_interval": "batch"})
-    finally:
-        spool.SECONDS, spool.SHARE = seconds
-    assert not store(out).exists()
-    predict(out, [{"n": 70}])
-    check(out, 70)
 
 
 # --- a store that turns out to be of another shape ------------------------------------------------
@@ -307,89 +261,3 @@ def test_another_model_is_refused_before_anything_is_touched(out):
     with pytest.raises(FingerprintMismatch):
         predict(out, [{"n": 70}], {"scale": 3.0}, writer=EPOCH)
     assert files(out) == before
-
-
-# --- any sequence, any weather --------------------------------------------------------------------
-
-
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
-@given(
-    n=st.integers(1, 90),
-    batch_size=st.integers(1, 40),
-    none_at=st.sets(st.integers(0, 12), max_size=2),
-    fail_at=st.integers(0, 12),
-    remaining=st.booleans(),
-)
-def test_any_batches_stopped_anywhere(tmp_path_factory, n, batch_size, none_at, fail_at, remaining):
-    out = tmp_path_factory.mktemp("any") / "out"
-    spec = {"n": n, "batch_size": batch_size}
-    try:
-        predict(out, [spec], {"none_at": none_at, "fail_at": fail_at}, writer=EPOCH)
-    except RuntimeError:
-        stored = set(stored_of(out).tolist())
-        assert stored <= set(range(fail_at * batch_size))
-        predict(out, [{**spec, "remaining": remaining}], {"none_at": none_at}, writer=EPOCH)
-    found = read_predictions(out)
-    kept = found.valid == 1
-    if kept.any():
-        np.testing.assert_array_equal(found["y"][kept], rows(n)[kept])
-    if not remaining:
-        gaps = {at // batch_size for at in np.flatnonzero(~kept).tolist()}
-        assert gaps <= none_at
-
-
-def _operations(out):
-    """How many operations the stores of a run have."""
-    count = 0
-
-    def counted(operation, key):
-        nonlocal count
-        count += 1
-
-    set_fault_hook(counted)
-    try:
-        predict(out, [{"n": 70, "batch_size": 5}], writer=EPOCH)
-    finally:
-        set_fault_hook(None)
-    return count
-
-
-def test_an_error_at_any_operation_loses_nothing(tmp_path):
-    operations = _operations(tmp_path / "whole")
-    assert operations > 50
-    for number in range(0, operations + 5, 3):
-        out = tmp_path / str(number)
-        met = 0
-
-        def fails(operation, key, number=number):
-            nonlocal met
-            met += 1
-            if met == number:
-                raise OSError(5, "planted")
-
-        set_fault_hook(fails)
-        try:
-            predict(out, [{"n": 70, "batch_size": 5}], writer=EPOCH)
-        except StorageError:
-            pass
-        finally:
-            set_fault_hook(None)
-        predict(out, [{"n": 70, "batch_size": 5, "remaining": number % 2 == 0}], writer=EPOCH)
-        check(out, 70)
-
-
-KILLS = [("create-done", 9), ("put-staged", 7)]
-ALL_KILLS = [("any", n) for n in range(1, 120, 4)]
-
-
-@pytest.mark.parametrize(
-    ("operation", "number"),
-    [*KILLS, *(pytest.param(*kill, marks=pytest.mark.slow) for kill in ALL_KILLS)],
-)
-def test_killed_at_an_operation(out, monkeypatch, operation, number):
-    spec = [{"n": 70, "batch_size": 5}]
-    monkeypatch.setenv("FORETELL_TESTING_FAULT", f"op={operation},n={number},do=kill")
-    script(1, out=out, spec=spec, writer=EPOCH, chunk_bytes=200)
-    monkeypatch.delenv("FORETELL_TESTING_FAULT")
-    predict(out, [{**spec[0], "remaining": True}], writer=EPOCH)
-    check(out, 70)

@@ -1,26 +1,28 @@
-"""Chunks that are committed while the Trainer predicts: what comes whole needs no spool.
+"""Chunks that are committed while the Trainer predicts, so that its run store grows with it.
 
-One process that predicts rows in order, and fills a chunk before it is time to close a segment,
-writes that chunk where it belongs, in its final form and once. Whatever comes otherwise goes into
-the spool, and from there into the same store at the end.
+One process that predicts rows in order writes each chunk where it belongs once its last row is
+there. A chunk that fills before it is time to close a segment is written once and never spooled; of
+a slower one the rows wait in the spool, and leave it then. Whatever comes otherwise stays in the
+spool, and goes into the same store at the end.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 
 import numpy as np
 from foretell.errors import FingerprintMismatch, HeldError, StoreError
 from foretell.plan import Plan
 from foretell.store.assemble import Assembly
 from foretell.store.objects import ObjectStore
-from foretell.types import OutputSpec, Valid
+from foretell.types import Chunk, OutputSpec, Valid
 
 from foretell_torch.writer.places import as_range
 from foretell_torch.writer.record import Record
 from foretell_torch.writer.runstore import open_assembly, plan_of
-from foretell_torch.writer.segment import Segment
+from foretell_torch.writer.segment import Segment, decode, joined
 
 _OF_OBJECTS = ("str", "json")
 
@@ -58,6 +60,7 @@ class Commits:
         self.cancelled = False
         self._plans: dict[int, Plan] = {}
         self._assemblies: dict[int, Assembly] = {}
+        self._begun: dict[int, _Begun] = {}
 
     def until_border(self, loader: int, row: int, specs: Sequence[OutputSpec]) -> int | None:
         """How many rows from ``row`` on belong to one chunk; None where chunks do not matter.
@@ -79,38 +82,56 @@ class Commits:
         return plan.chunk(row // plan.chunk_rows).stop - row
 
     def take(self, segment: Segment, seconds: float) -> bool:
-        """Commit a segment that is a whole chunk; False for one that belongs in the spool.
+        """Commit the chunk that a segment makes whole; False for one that belongs in the spool.
 
         Args:
             segment: The rows.
             seconds: Since the first of them came.
 
         Raises:
-            StoreError: another process makes this store.
+            StoreError: another process makes this store, or a segment in the spool is damaged.
             StorageError: it could not be stored.
         """
-        loader = segment.loader
-        if loader not in self._loaders or len(segment.gaps) or segment.files:
+        chunk, loader = self._chunk(segment), segment.loader
+        assembly = None if chunk is None else self._opened(loader)
+        if chunk is None or assembly is None or assembly.is_done(chunk.id):
             return False
-        plan, rows = self._plans[loader], as_range(segment.rows)
-        in_order = isinstance(rows, range) and rows.step == 1
-        if not in_order or segment.lengths or tuple(segment.specs()) != plan.outputs:
-            # The next will hardly be whole either, or the store would have to be made again.
-            self._loaders.discard(loader)
+        begun = self._begun_at(segment, chunk)
+        first = begun.rows.start if begun else segment.rows[0]
+        if (first, segment.rows[-1] + 1) != (chunk.start, chunk.stop):
             return False
-        chunk = plan.chunk(int(segment.rows[0]) // plan.chunk_rows)
-        if rows != range(chunk.start, chunk.stop):
-            return False
-        try:
-            assembly = self.assembly(loader, plan)
-        except FingerprintMismatch:
-            self._loaders.discard(loader)
-            return False
-        if assembly.is_done(chunk.id):
-            return False
+        if begun:
+            before = [decode(self._objects.get(key), key) for key in begun.keys]
+            batches = [(each.rows, each.arrays) for each in (*before, segment)]
+            segment, seconds = joined(0, loader, batches), seconds + begun.seconds
         valid = np.full(len(chunk), Valid.PREDICTED, np.uint8)
         assembly.add(chunk, segment.arrays, valid, seconds)
+        if begun:
+            assembly.record()
+            for key in begun.keys:
+                self._objects.delete(key)
         return True
+
+    def spooled(self, segment: Segment, key: str, seconds: float) -> None:
+        """Note that a segment that was not taken lies in the spool: its chunk may become whole.
+
+        Args:
+            segment: The rows.
+            key: Its file.
+            seconds: Since the first of them came.
+        """
+        chunk = self._chunk(segment)
+        if chunk is None:
+            self._begun.pop(segment.loader, None)
+            return
+        rows = range(int(segment.rows[0]), int(segment.rows[-1]) + 1)
+        begun = self._begun_at(segment, chunk)
+        if begun:
+            begun.rows = range(begun.rows.start, rows.stop)
+            begun.keys.append(key)
+            begun.seconds += seconds
+        else:
+            self._begun[segment.loader] = _Begun(rows, [key], seconds)
 
     def assembly(self, loader: int, plan: Plan) -> Assembly:
         """The store of a loader, opened when it is not.
@@ -160,3 +181,47 @@ class Commits:
                 with suppress(Exception):
                     assembly.stop("rows are missing: predict again to add them")
                 assembly.close()
+
+    # --- steps ----------------------------------------------------------------------------------
+
+    def _chunk(self, segment: Segment) -> Chunk | None:
+        """The chunk a segment's rows belong to; None where they are not fit to be committed."""
+        loader = segment.loader
+        if loader not in self._loaders or len(segment.gaps) or segment.files:
+            return None
+        plan, rows = self._plans[loader], as_range(segment.rows)
+        in_order = isinstance(rows, range) and rows.step == 1
+        if not in_order or segment.lengths or tuple(segment.specs()) != plan.outputs:
+            # The next will hardly be whole either, or the store would have to be made again.
+            self._loaders.discard(loader)
+            return None
+        return plan.chunk(int(segment.rows[0]) // plan.chunk_rows)
+
+    def _opened(self, loader: int) -> Assembly | None:
+        try:
+            return self.assembly(loader, self._plans[loader])
+        except FingerprintMismatch:
+            # Begun for rows of another shape: it is made again at the end.
+            self._loaders.discard(loader)
+            return None
+
+    def _begun_at(self, segment: Segment, chunk: Chunk) -> _Begun | None:
+        """What lies in the spool of a chunk, up to the segment's first row."""
+        begun = self._begun.get(segment.loader)
+        fits = begun and begun.rows.start >= chunk.start and begun.rows.stop == segment.rows[0]
+        return begun if fits else None
+
+
+@dataclass(slots=True)
+class _Begun:
+    """Consecutive rows of one chunk that lie in the spool.
+
+    Attributes:
+        rows: Which.
+        keys: Their files, in order.
+        seconds: What predicting them took.
+    """
+
+    rows: range
+    keys: list[str]
+    seconds: float

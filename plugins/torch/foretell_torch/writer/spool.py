@@ -51,8 +51,8 @@ def read_segments(objects: ObjectStore, folder: str) -> Iterator[tuple[str, Segm
         yield key, decode(objects.get(key), key)
 
 
-def write_segment(objects: ObjectStore, folder: str, number: int, segment: Segment) -> None:
-    """Put segment ``number`` of its rank in place.
+def write_segment(objects: ObjectStore, folder: str, number: int, segment: Segment) -> str:
+    """Put segment ``number`` of its rank in place; its key.
 
     Raises:
         StoreError: another process has written one of that number.
@@ -65,6 +65,7 @@ def write_segment(objects: ObjectStore, folder: str, number: int, segment: Segme
             tries=[("output_dir=another folder", "for each Trainer its own")],
             slug="store-held",
         )
+    return key
 
 
 def last_number(objects: ObjectStore, folder: str, rank: int) -> int:
@@ -254,7 +255,9 @@ class Spool:
             else np.zeros(0, np.int64)
         )
         segment = replace(segment, gaps=gaps, files=tuple(found.files))
-        if not self._commits.take(segment, self._clock() - found.since):
+        seconds = self._clock() - found.since
+        if not self._commits.take(segment, seconds):
             self._number += 1
-            write_segment(self._objects, self._folder, self._number, segment)
+            key = write_segment(self._objects, self._folder, self._number, segment)
+            self._commits.spooled(segment, key, seconds)
         found.discard()
