@@ -2,9 +2,11 @@ import numpy as np
 import pytest
 from foretell import open_run
 from foretell.builtin.writers.zarr import ZarrOptions, ZarrWriter
-from foretell.errors import FingerprintMismatch, HeldError
+from foretell.errors import FingerprintMismatch, HeldError, Interrupted
 from foretell.plan import Plan
-from foretell.store.assemble import assemble
+from foretell.store import assemble as assembling
+from foretell.store import control
+from foretell.store.assemble import Assembly, assemble
 from foretell.store.leases import LATE_WRITE_SECONDS
 from foretell.store.local import LocalObjects
 from foretell.store.manifest import new_manifest
@@ -54,6 +56,18 @@ class Reader:
         valid = np.ones(len(rows), np.uint8)
         valid[np.isin(rows, list(self.without))] = 2
         return values(rows), valid
+
+
+def opened(folder, time=None, **about):
+    objects = LocalObjects(str(folder))
+    writer = ZarrWriter(ZarrOptions(), objects)
+    return Assembly(objects, manifest(**about), writer, clock=(time or FakeTime()).clock)
+
+
+def add(assembly, *chunks, without=()):
+    plan = Plan.from_json(manifest().plan)
+    for chunk in map(plan.chunk, chunks):
+        assembly.add(chunk, *Reader(without)(chunk))
 
 
 def run(folder, read, time=None, **about):
@@ -133,3 +147,71 @@ def test_two_cannot_assemble_one_run(tmp_path):
 def test_no_rows_are_a_finished_run(tmp_path):
     assert run(tmp_path / "r", Reader(), rows=0) is RunState.DONE
     assert len(open_run(str(tmp_path / "r"))["y"][:]) == 0
+
+
+# --- a chunk at a time ----------------------------------------------------------------------------
+
+
+def test_chunks_come_in_any_order_and_the_rest_at_the_end(tmp_path):
+    folder, time, rest = tmp_path / "r", FakeTime(), Reader()
+    with opened(folder, time) as assembly:
+        add(assembly, 3, 6, 0)
+        assert [assembly.is_done(chunk) for chunk in (0, 3)] == [False, True]
+        assembly.record()
+        assert assembly.is_done(0)
+        assembly.fill(rest)
+        assert assembly.finish() is RunState.DONE
+    assert rest.chunks == [1, 2, 4, 5]
+    check(folder)
+    np.testing.assert_array_equal(open_run(str(folder))["y"][:], values(np.arange(N))["y"])
+
+
+def test_somebody_who_watches_sees_it_grow(tmp_path):
+    folder, time = tmp_path / "r", FakeTime()
+    with opened(folder, time) as assembly:
+        for chunk in range(4):
+            add(assembly, chunk)
+            time.now += assembly.interval
+            assembly.beat()
+            status = open_run(str(folder)).status()
+            assert (status.state, status.totals.done) == ("running", chunk + 1)
+        assert status.head is not None
+        assert status.head.rates.rows_per_second == pytest.approx(CHUNK / assembly.interval)
+        assert status.head.rates.eta_high == pytest.approx(18 / CHUNK * assembly.interval)
+
+
+def test_stopped_in_order_it_is_continued_at_once(tmp_path):
+    folder = tmp_path / "r"
+    with opened(folder) as assembly:
+        add(assembly, 0, 1)
+        assembly.stop("no more rows")
+    status = open_run(str(folder)).status()
+    assert status.head is not None
+    assert (status.state, status.head.reason) == ("interrupted", "no more rows")
+    rest, time = Reader(), FakeTime()
+    assert run(folder, rest, time) is RunState.DONE
+    assert rest.chunks == [2, 3, 4, 5, 6]
+    assert time.slept == []
+    check(folder)
+
+
+def test_it_can_be_cancelled(tmp_path, monkeypatch):
+    monkeypatch.setattr(assembling, "GROUP", 2)
+    folder, time = tmp_path / "r", FakeTime()
+
+    class Impatient(Reader):
+        def __call__(self, chunk):
+            if chunk.id == 1:
+                assert control.request(LocalObjects(str(folder)), control.CANCEL, 1)
+            time.now += 2.0
+            return super().__call__(chunk)
+
+    first = Impatient()
+    with opened(folder, time) as assembly:
+        with pytest.raises(Interrupted):
+            assembly.fill(first)
+        assembly.stop("")
+    assert first.chunks == [0, 1]
+    assert open_run(str(folder)).status().state == "cancelled"
+    assert run(folder, Reader()) is RunState.DONE
+    check(folder)

@@ -32,6 +32,7 @@ from foretell.store.objects import ObjectStore
 from foretell.store.open import open_objects
 from foretell.store.projection import Projection
 from foretell.store.snapshot import open_snapshot
+from foretell.store.standing import LIVE_AGAIN
 from foretell.types import ChunkState, RunState
 
 
@@ -170,7 +171,7 @@ def stored_job(url: str, sets: Mapping[str, Any] | None) -> Job:
         raise LoadError(
             "this run was started from live Python objects, which no store can hold",
             facts=[("store", url)],
-            tries=[("foretell.predict(...)", "call it again with the same objects and output")],
+            tries=[(LIVE_AGAIN, "with the same objects and output: it goes on")],
             slug="live-objects",
         )
     known = parts.plugins()

@@ -138,7 +138,7 @@ class Assembly:
 
     def is_done(self, chunk: int) -> bool:
         """Whether a chunk is in the store."""
-        return self.ended is not None or self._ledger.table.state[chunk] == ChunkState.DONE
+        return self.ended is not None or bool(self._ledger.table.state[chunk] == ChunkState.DONE)
 
     def add(self, chunk: Chunk, arrays: Arrays, valid: np.ndarray, seconds: float = 0.0) -> None:
         """Store a chunk that is not done. Whatever is called next records it.
@@ -181,9 +181,9 @@ class Assembly:
         # Left only when nothing is on its way to the store any more.
         with ThreadPoolExecutor(THREADS, "assemble") as threads:
             for at in range(0, len(waiting), GROUP):
-                self._fill_group(waiting[at : at + GROUP], read, threads)
                 if self.cancelled:
                     raise Interrupted(_CANCELLED, facts=[("store", self._objects.url)])
+                self._fill_group(waiting[at : at + GROUP], read, threads)
 
     # --- the end --------------------------------------------------------------------------------
 

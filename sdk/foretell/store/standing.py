@@ -17,6 +17,10 @@ from foretell.types import RunState
 _RESUMABLE = (RunState.INTERRUPTED, RunState.CANCELLED)
 
 
+LIVE_AGAIN = "run its Python code again"
+"""What continues a run of live objects: no command can."""
+
+
 @dataclass(frozen=True, slots=True)
 class Standing:
     """How a run stands.
@@ -93,10 +97,11 @@ class Standing:
     def tries(self) -> list[tuple[str, str]]:
         """What may be done next: (command, effect)."""
         run = word(self.shown)
+        again = LIVE_AGAIN if self.manifest.live else f"sdk resume {run}"
         if self.lost:
-            return [(f"sdk resume {run}", "probably killed; continues")]
+            return [(again, "probably killed; continues")]
         if self.judgement is None:
-            return [(f"sdk resume {run}", "starts it")]
+            return [(again, "starts it")]
         if self.state == RunState.DONE:
             return [(f"sdk show {run}", "what it holds and how to open it")]
         if self.state in (RunState.PARTIAL, RunState.FAILED):
@@ -105,7 +110,7 @@ class Standing:
                 (f"sdk retry {run}", "predicts again what failed"),
             ]
         if self.judgement.state in _RESUMABLE:
-            return [(f"sdk resume {run}", "continues")]
+            return [(again, "continues")]
         return [(f"sdk cancel {run}", "drains and stops it")]
 
 

@@ -49,6 +49,12 @@ def test_whole_chunks_are_in_the_store_before_the_trainer_ends(out):
     assert {k: after[k] for k in before} == before
 
 
+def test_a_store_that_was_begun_keeps_its_compression(out):
+    stopped(out, [{"n": 70}], 6, {**EPOCH, "compression": 3})
+    predict(out, [{"n": 70}], writer={**EPOCH, "compression": 0})
+    check(out, 70)
+
+
 def test_a_row_is_written_once_where_rows_come_in_order(out):
     wrote = []
     set_fault_hook(lambda operation, key: wrote.append(key) if "done" in operation else None)
@@ -69,15 +75,20 @@ def test_batches_of_any_size_are_cut_where_chunks_end(out, batch_size):
     check(out, 70)
 
 
+def settle(trainer):
+    """Wait until all that was handed to the writer is stored."""
+    callback = next(c for c in trainer.callbacks if isinstance(c, PredictionWriter))
+    assert callback._session is not None
+    callback._session._spool._queue.join()
+
+
 class Watched(Double):
     """Looks at the store after a batch, as somebody at another terminal would."""
 
     out = None
 
     def on_predict_batch_end(self, outputs, batch, batch_idx, dataloader_idx=0):
-        callback = next(c for c in self.trainer.callbacks if isinstance(c, PredictionWriter))
-        assert callback._session is not None
-        callback._session._spool._queue.join()  # all that was handed over is stored
+        settle(self.trainer)
         self.look(batch_idx)
 
     def look(self, batch_idx):
@@ -247,6 +258,7 @@ def test_two_trainers_cannot_make_one_store(out):
     class Nested(Double):
         def predict_step(self, batch, batch_idx, dataloader_idx=0):
             if batch_idx == 3:
+                settle(self.trainer)
                 with pytest.raises(StoreError, match="another process writes"):
                     predict(out, [{"n": 70}], writer=named)
             return super().predict_step(batch, batch_idx)

@@ -46,8 +46,10 @@ class PredictionWriter(BasePredictionWriter):  # type: ignore[misc]  # Lightning
     written again, and :meth:`remaining` spares computing them.
 
     With ``format="zarr"`` rows are stored within a second or so (``batch``, ``batch_and_epoch``) or
-    by the megabyte (``epoch``), and when the last one is there they become a Foretell run store in
-    input order, ``output_dir/predictions.zarr`` (``predictions-0.zarr`` … with several loaders).
+    by the megabyte (``epoch``), and what comes out is a Foretell run store in input order,
+    ``output_dir/predictions.zarr`` (``predictions-0.zarr`` … with several loaders). Where one
+    process predicts rows in order, the store grows while it does, ``sdk watch`` shows it and
+    ``sdk cancel`` stops it; otherwise the store is made when the last row is there.
     With ``format="pt"`` there is a file for each batch,
     ``predictions__rank_{rank}__batch_{batch_idx}.pt``, or for each rank,
     ``predictions__rank_{rank}.pt``, or both. Read either with
@@ -170,7 +172,7 @@ class PredictionWriter(BasePredictionWriter):  # type: ignore[misc]  # Lightning
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Take over one batch's prediction."""
+        """Take over one batch's prediction; stop the Trainer when ``sdk cancel`` asked for it."""
         assert self._session is not None
         self._session.take(outputs, batch, batch_idx, dataloader_idx)
 

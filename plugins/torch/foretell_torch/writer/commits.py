@@ -92,18 +92,21 @@ class Commits:
             StoreError: another process makes this store, or a segment in the spool is damaged.
             StorageError: it could not be stored.
         """
-        chunk, loader = self._chunk(segment), segment.loader
-        assembly = None if chunk is None else self._opened(loader)
-        if chunk is None or assembly is None or assembly.is_done(chunk.id):
+        chunk = self._chunk(segment)
+        if chunk is None:
             return False
         begun = self._begun_at(segment, chunk)
-        first = begun.rows.start if begun else segment.rows[0]
-        if (first, segment.rows[-1] + 1) != (chunk.start, chunk.stop):
+        if (begun.rows.start if begun else segment.rows[0]) != chunk.start:
+            return False
+        # Opened with its first chunk begun, so that whoever looks for it finds it early.
+        assembly = self._opened(segment.loader)
+        whole = segment.rows[-1] + 1 == chunk.stop
+        if assembly is None or not whole or assembly.is_done(chunk.id):
             return False
         if begun:
             before = [decode(self._objects.get(key), key) for key in begun.keys]
             batches = [(each.rows, each.arrays) for each in (*before, segment)]
-            segment, seconds = joined(0, loader, batches), seconds + begun.seconds
+            segment, seconds = joined(0, segment.loader, batches), seconds + begun.seconds
         valid = np.full(len(chunk), Valid.PREDICTED, np.uint8)
         assembly.add(chunk, segment.arrays, valid, seconds)
         if begun:

@@ -23,16 +23,16 @@ class RowSet:
         """All rows before it are in the set."""
         self._flags = np.zeros(0, dtype=bool)
         """One for each row from there on."""
+        self._ahead = False
+        """Whether one of them may be set."""
 
     def fresh(self, rows: Rows) -> np.ndarray | None:
         """Add rows; bool, whether each was missing, or None when all were."""
         if not len(rows):
             return None
         if isinstance(rows, range):
-            start, stop = rows[0] - self._base, rows[-1] + 1 - self._base
-            window = self._flags[start : stop : rows.step]
-            if start >= 0 and stop <= len(self._flags) and not window.any():
-                window[:] = True
+            if rows.start == self._base and rows.step == 1 and not self._ahead:
+                self._base = rows.stop
                 return None
             rows = as_numbers(rows)
         at = rows - self._base if self._base else rows
@@ -42,7 +42,7 @@ class RowSet:
             except IndexError:
                 return self._grown(rows)
             if not held.any():
-                self._flags[at] = True
+                self._flags[at] = self._ahead = True
                 return None
         new = ~self.holds(rows)
         self.add(rows[new])
@@ -57,7 +57,7 @@ class RowSet:
         if int(rows.max()) - self._base >= len(self._flags):
             self._make_room(int(rows.max()) + 1)
             rows = rows[rows >= self._base]
-        self._flags[rows - self._base] = True
+        self._flags[rows - self._base] = self._ahead = True
 
     def holds(self, rows: np.ndarray) -> np.ndarray:
         """bool, one for each of ``rows``."""
@@ -88,6 +88,7 @@ class RowSet:
         room = max(stop - self._base, 2 * len(kept), _LEAST_FLAGS)
         self._flags = np.zeros(room, dtype=bool)
         self._flags[: len(kept)] = kept
+        self._ahead = bool(kept.any())
 
 
 @dataclass(slots=True)

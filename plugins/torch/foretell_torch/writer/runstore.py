@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from foretell.errors import NotARun
 from foretell.frameworks import version
 from foretell.plan import Plan, spec_bytes
 from foretell.store.assemble import Assembly
-from foretell.store.manifest import new_manifest
+from foretell.store.manifest import new_manifest, read_manifest
 from foretell.store.objects import ObjectStore
 from foretell.store.open import open_objects
 from foretell.store.snapshot import open_snapshot
@@ -96,13 +97,16 @@ def open_assembly(
         record: What it is.
         loader: Index of the loader.
         plan: Of its store.
-        compression: zstd level, 0 for a checksum only.
+        compression: zstd level, 0 for a checksum only; one that was begun keeps its own.
         say: Told what is being waited for.
 
     Raises:
         FingerprintMismatch: the store that is there has another plan.
         HeldError: another process is making it.
     """
+    store = store_objects(objects, record, loader)
+    with suppress(NotARun):
+        compression = read_manifest(store).job["writer"]["compression"]
     manifest = new_manifest(
         job=_job(record, loader, compression),
         fingerprint={
@@ -115,7 +119,6 @@ def open_assembly(
         created=CLOCK.now(),
         live=True,
     )
-    store = store_objects(objects, record, loader)
     writer = ZarrWriter(ZarrOptions(compression=compression), store)
     command = "foretell_torch.PredictionWriter"
     return Assembly(store, manifest, writer, command=command, clock=CLOCK, say=say)

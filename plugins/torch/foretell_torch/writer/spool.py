@@ -177,18 +177,19 @@ class Spool:
 
     def _add(self, target: Opened, rows: Rows, arrays: Arrays) -> Opened:
         """Copy a batch into segments that end where chunks do; the last of them."""
-        while True:
+        while len(rows):
             if target.empty:
                 specs = tuple(self._specs[target.loader].values())
                 target.most = self._commits.until_border(target.loader, int(rows[0]), specs)
             room = target.room
             if room is None or len(rows) <= room:
                 target.add(rows, arrays)
-                return target
+                break
             target.add(rows[:room], {name: values[:room] for name, values in arrays.items()})
             rows, arrays = rows[room:], {name: values[room:] for name, values in arrays.items()}
             self._close()
             target = self._target(target.loader)
+        return target
 
     def _check(self, loader: int, rows: Rows, arrays: Arrays) -> None:
         """Refuse a batch of other outputs than the loader's first."""
@@ -249,11 +250,7 @@ class Spool:
 
     def _store(self, found: Opened) -> None:
         segment = joined(self._rank, found.loader, found.batches())
-        gaps = (
-            np.concatenate([as_numbers(rows) for rows in found.gaps])
-            if found.gaps
-            else np.zeros(0, np.int64)
-        )
+        gaps = np.concatenate([as_numbers(range(0)), *map(as_numbers, found.gaps)])
         segment = replace(segment, gaps=gaps, files=tuple(found.files))
         seconds = self._clock() - found.since
         if not self._commits.take(segment, seconds):

@@ -40,7 +40,9 @@ def spooled(out):
 def check(out, n, name="predictions.zarr", loader=None):
     np.testing.assert_array_equal(read_predictions(out, loader)["y"], rows(n))
     objects = open_objects(str(store(out, name)))
-    report = verify(open_snapshot(objects), ZarrWriter(ZarrOptions(), objects), deep=True)
+    snapshot = open_snapshot(objects)
+    options = ZarrOptions(compression=snapshot.manifest.job["writer"]["compression"])
+    report = verify(snapshot, ZarrWriter(options, objects), deep=True)
     assert report.problems == []
     assert not (out / "spool").exists()
 
