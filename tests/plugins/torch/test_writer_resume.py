@@ -9,7 +9,7 @@ pytest.importorskip("lightning")
 from foretell.builtin.writers.zarr import ZarrWriter
 from foretell.store.open import open_objects
 from foretell_torch import read_predictions
-from foretell_torch.writer import runstore
+from foretell_torch.writer import finish, runstore
 from foretell_torch.writer.spool import read_segments
 from ledger_model import FakeTime
 from trainer_run import predict
@@ -92,6 +92,18 @@ def test_a_complete_folder_is_not_touched(out):
     model = predict(out, [{"n": 40, "remaining": True}])
     assert model.seen == []
     assert files(out) == before
+
+
+@pytest.mark.parametrize("remaining", [False, True])
+def test_a_spool_that_outlived_its_rows_is_removed(out, monkeypatch, remaining):
+    # As a process leaves it that is killed after it said that everything is there.
+    with monkeypatch.context() as planted:
+        planted.setattr(finish, "tidy", lambda folder, record: None)
+        predict(out, [{"n": 40, "shuffle": True}])
+    assert (out / "spool").exists()
+    predict(out, [{"n": 40, "remaining": remaining}])
+    assert not (out / "spool").exists()
+    np.testing.assert_array_equal(read_predictions(out)["y"], rows(40))
 
 
 def test_a_limit_leaves_rows_for_the_next_run(out):

@@ -16,6 +16,7 @@ frameworks.lightning()
 
 from lightning.pytorch.callbacks import BasePredictionWriter  # noqa: E402
 
+from foretell_torch.writer.finish import tidy  # noqa: E402
 from foretell_torch.writer.record import read_record  # noqa: E402
 from foretell_torch.writer.remaining import (  # noqa: E402
     at_least,
@@ -127,6 +128,7 @@ class PredictionWriter(BasePredictionWriter):  # type: ignore[misc]  # Lightning
         record = read_record(objects)
         if record is None:
             return loader
+        tidy(Path(self.output_dir).absolute(), record)
         stored = stored_rows(objects, folder_of(self.format, self.write_interval), record)
         if isinstance(loader.dataset, IterableDataset):
             skip = {

@@ -43,9 +43,16 @@ def finish_zarr(folder: Path, objects: ObjectStore, record: Record, commits: Com
     for contents in loaders:
         if len(contents.places) and contents.specs:
             _assemble(gatherer, contents, record, commits)
-    write_record(objects, completed(record, tuple(contents.counts for contents in loaders)))
-    shutil.rmtree(folder / SPOOL, ignore_errors=True)
+    whole = completed(record, tuple(contents.counts for contents in loaders))
+    write_record(objects, whole)
+    tidy(folder, whole)
     return True
+
+
+def tidy(folder: Path, record: Record) -> None:
+    """Remove the spool once its rows are in place, or what a killed process left of it then."""
+    if record.complete:
+        shutil.rmtree(folder / SPOOL, ignore_errors=True)
 
 
 def _contents(gatherer: ChunkGatherer, record: Record) -> list[Contents]:

@@ -13,7 +13,7 @@ from foretell.types import Arrays
 
 from foretell_torch.writer import ptfiles
 from foretell_torch.writer.commits import Commits
-from foretell_torch.writer.finish import finish_zarr
+from foretell_torch.writer.finish import finish_zarr, tidy
 from foretell_torch.writer.finish_pt import finish_pt_rank, record_pt_complete
 from foretell_torch.writer.flatten import flatten, plain
 from foretell_torch.writer.identity import Identity, model_identity
@@ -64,6 +64,8 @@ class Session:
         loaders = CombinedLoader(trainer.predict_dataloaders, "sequential").flattened
         self._identities = [Identity(loader) for loader in loaders]
         self._record = self._agree(module)
+        if self._rank == 0:
+            tidy(folder, self._record)
         self._where = folder_of(writer.format, writer.write_interval)
         self._stored = stored_rows(self._objects, self._where, self._record)
         trainer.strategy.barrier("predictions: looked at what is stored")
