@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
-from foretell.builtin.writers.zarr import ZarrOptions, ZarrWriter
 from foretell.errors import NotARun, PartialResult, UsageError
 from foretell.store.objects import ObjectStore
 from foretell.store.open import open_objects
@@ -19,7 +18,7 @@ from foretell_torch.writer.chunkreader import ChunkGatherer
 from foretell_torch.writer.filereader import FileGatherer
 from foretell_torch.writer.gather import Gatherer
 from foretell_torch.writer.record import KEY, Record, read_record
-from foretell_torch.writer.runstore import store_objects
+from foretell_torch.writer.runstore import store_objects, store_writer
 from foretell_torch.writer.spool import SPOOL
 
 
@@ -136,8 +135,7 @@ def _read_store(objects: ObjectStore, record: Record, loader: int) -> Prediction
         rows = record.loaders[loader].rows
         n_rows = sum(record.counts[loader]) if rows is None else rows
         return Predictions({}, np.full(n_rows, Valid.QUARANTINED, np.uint8))
-    options = ZarrOptions(compression=snapshot.manifest.job["writer"]["compression"])
-    run = RunReader(snapshot, ZarrWriter(options, store))
+    run = RunReader(snapshot, store_writer(store, snapshot.manifest))
     return Predictions({name: run[name][:] for name in run}, run.valid[:])
 
 

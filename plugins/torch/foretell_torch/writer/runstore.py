@@ -14,7 +14,7 @@ from foretell.errors import NotARun
 from foretell.frameworks import version
 from foretell.plan import Plan, spec_bytes
 from foretell.store.assemble import Assembly
-from foretell.store.manifest import new_manifest, read_manifest
+from foretell.store.manifest import Manifest, new_manifest, read_manifest
 from foretell.store.objects import ObjectStore
 from foretell.store.open import open_objects
 from foretell.store.snapshot import open_snapshot
@@ -40,6 +40,11 @@ def store_name(loader: int, loaders: int) -> str:
 def store_objects(objects: ObjectStore, record: Record, loader: int) -> ObjectStore:
     """The run store of a loader, in the output folder."""
     return open_objects(f"{objects.url}/{store_name(loader, len(record.loaders))}")
+
+
+def store_writer(store: ObjectStore, manifest: Manifest) -> ZarrWriter:
+    """What reads and writes a store's outputs, compressed as its manifest says."""
+    return ZarrWriter(ZarrOptions(compression=manifest.job["writer"]["compression"]), store)
 
 
 def chunk_rows(specs: Sequence[OutputSpec]) -> int:
@@ -119,7 +124,7 @@ def open_assembly(
         created=CLOCK.now(),
         live=True,
     )
-    writer = ZarrWriter(ZarrOptions(compression=compression), store)
+    writer = store_writer(store, manifest)
     command = "foretell_torch.PredictionWriter"
     return Assembly(store, manifest, writer, command=command, clock=CLOCK, say=say)
 
@@ -173,9 +178,8 @@ def committed(objects: ObjectStore, record: Record, loader: int) -> Committed | 
         return None
     table = snapshot.table
     done = np.flatnonzero((table.state == ChunkState.DONE) & (table.quarantined == 0))
-    options = ZarrOptions(compression=snapshot.manifest.job["writer"]["compression"])
     chunks = [snapshot.plan.chunk(int(chunk)) for chunk in done]
-    return Committed(snapshot.plan, chunks, ZarrWriter(options, store))
+    return Committed(snapshot.plan, chunks, store_writer(store, snapshot.manifest))
 
 
 def _job(record: Record, loader: int, compression: int) -> dict[str, Any]:

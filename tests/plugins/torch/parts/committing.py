@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
-from foretell.builtin.writers.zarr import ZarrOptions, ZarrWriter
 from foretell.store.open import open_objects
 from foretell.store.snapshot import open_snapshot
 from foretell.store.verify import verify
 from foretell.types import ChunkState
 from foretell_torch import read_predictions
+from foretell_torch.writer.runstore import store_writer
 from foretell_torch.writer.spool import read_segments
 from trainer_run import predict
 from writing import rows
@@ -41,8 +41,7 @@ def check(out, n, name="predictions.zarr", loader=None):
     np.testing.assert_array_equal(read_predictions(out, loader)["y"], rows(n))
     objects = open_objects(str(store(out, name)))
     snapshot = open_snapshot(objects)
-    options = ZarrOptions(compression=snapshot.manifest.job["writer"]["compression"])
-    report = verify(snapshot, ZarrWriter(options, objects), deep=True)
+    report = verify(snapshot, store_writer(objects, snapshot.manifest), deep=True)
     assert report.problems == []
     assert not (out / "spool").exists()
 
