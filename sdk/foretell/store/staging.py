@@ -14,6 +14,13 @@ from foretell.store.layout import STAGE
 STAGE_PARTS = split_key(STAGE)
 _TRIES = 5
 
+_PIECE = 2**20
+"""Bytes handed to the system at once.
+
+For a longer write Linux looks for huge pages, which a virtual machine often has to fetch from its
+host: 2.4 MB took 5.5 ms at once and 0.6 ms in pieces.
+"""
+
 
 class StagedGone(Exception):
     """The staged file is not there any more: another driver swept it."""
@@ -155,7 +162,7 @@ def _write(folder: int, name: str, view: memoryview, power: bool) -> None:
     try:
         offset = 0
         while offset < view.nbytes:
-            offset += os.write(descriptor, view[offset:])
+            offset += os.write(descriptor, view[offset : offset + _PIECE])
         if power:
             os.fsync(descriptor)
     finally:
