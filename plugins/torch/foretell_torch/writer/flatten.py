@@ -75,11 +75,16 @@ def plain(prediction: Any, n_rows: int | None, dtypes: Mapping[str, np.dtype]) -
             return None
     except (TypeError, RuntimeError):
         return None  # a tensor that NumPy cannot look at as it is
-    if {name: values.dtype for name, values in found.items()} != dtypes:
+    if found.keys() != dtypes.keys():
         return None
-    counts = {len(values) if values.ndim else -1 for values in found.values()}
-    fits = len(counts) == 1 and -1 not in counts and (n_rows is None or n_rows in counts)
-    return found if fits else None
+    for name, values in found.items():
+        if not values.ndim or values.dtype != dtypes[name]:
+            return None
+        if n_rows is None:
+            n_rows = len(values)
+        elif len(values) != n_rows:
+            return None
+    return found
 
 
 def _collect(tensor: Any, tree: Any, name: str, found: Arrays) -> bool:

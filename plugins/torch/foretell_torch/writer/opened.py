@@ -27,7 +27,6 @@ class Block:
             name: np.empty((capacity, *values.shape[1:]), values.dtype)
             for name, values in arrays.items()
         }
-        self._like = {name: (v.dtype, v.shape[1:]) for name, v in arrays.items()}
         self.row_bytes = sum(v[:1].nbytes for v in self._arrays.values())
         self.objects = any(v.dtype.hasobject for v in self._arrays.values())
 
@@ -40,7 +39,13 @@ class Block:
 
     def like(self, arrays: Arrays) -> bool:
         """Whether outputs have this block's names, shapes and dtypes."""
-        return {name: (v.dtype, v.shape[1:]) for name, v in arrays.items()} == self._like
+        if arrays.keys() != self._arrays.keys():
+            return False
+        for name, held in self._arrays.items():
+            values = arrays[name]
+            if values.dtype != held.dtype or values.shape[1:] != held.shape[1:]:
+                return False
+        return True
 
     def take(self, rows: Rows, arrays: Arrays) -> bool:
         """Copy a batch that :meth:`like` holds for; False when there is no room for it."""

@@ -107,7 +107,11 @@ class Stored:
 
     def of(self, loader: int, rank: int, counted: bool) -> RowSet:
         """The rows of a loader; those of one rank where rows are counted."""
-        return self.sets.setdefault((loader, rank if counted else -1), RowSet())
+        key = (loader, rank if counted else -1)
+        found = self.sets.get(key)
+        if found is None:
+            found = self.sets[key] = RowSet()
+        return found
 
     def missing(self, loader: int, n_rows: int) -> np.ndarray:
         """int64: rows of a loader of ``n_rows`` with an index that are not stored, ascending."""
