@@ -168,6 +168,7 @@ def test_chunks_come_in_any_order_and_the_rest_at_the_end(tmp_path):
 
 def test_somebody_who_watches_sees_it_grow(tmp_path):
     folder, time = tmp_path / "r", FakeTime()
+    time.now = 4e9  # later than the clock of who watches: no beat is ever late
     with opened(folder, time) as assembly:
         for chunk in range(4):
             add(assembly, chunk)
@@ -195,8 +196,11 @@ def test_stopped_in_order_it_is_continued_at_once(tmp_path):
     check(folder)
 
 
-def test_it_can_be_cancelled(tmp_path, monkeypatch):
-    monkeypatch.setattr(assembling, "GROUP", 2)
+@pytest.mark.parametrize(("group", "threads"), [(2, 2), (64, 1)])
+def test_it_can_be_cancelled(tmp_path, monkeypatch, group, threads):
+    """At the end of a group, and in a group of chunks that take long."""
+    monkeypatch.setattr(assembling, "GROUP", group)
+    monkeypatch.setattr(assembling, "THREADS", threads)
     folder, time = tmp_path / "r", FakeTime()
 
     class Impatient(Reader):
@@ -213,5 +217,5 @@ def test_it_can_be_cancelled(tmp_path, monkeypatch):
         assembly.stop("")
     assert first.chunks == [0, 1]
     assert open_run(str(folder)).status().state == "cancelled"
-    assert run(folder, Reader()) is RunState.DONE
+    assert run(folder, Reader(), FakeTime()) is RunState.DONE
     check(folder)

@@ -181,8 +181,7 @@ class Assembly:
         # Left only when nothing is on its way to the store any more.
         with ThreadPoolExecutor(THREADS, "assemble") as threads:
             for at in range(0, len(waiting), GROUP):
-                if self.cancelled:
-                    raise Interrupted(_CANCELLED, facts=[("store", self._objects.url)])
+                self._obey()
                 self._fill_group(waiting[at : at + GROUP], read, threads)
 
     # --- the end --------------------------------------------------------------------------------
@@ -248,9 +247,14 @@ class Assembly:
             if self._clock.monotonic() - began > 1.0:
                 self.record()
                 self.beat()
+                self._obey()
                 began = self._clock.monotonic()
         self.record()
         self.beat()
+
+    def _obey(self) -> None:
+        if self.cancelled:
+            raise Interrupted(_CANCELLED, facts=[("store", self._objects.url)])
 
     def _written(
         self, chunks: list[int], read: ReadChunk, threads: ThreadPoolExecutor

@@ -267,6 +267,30 @@ def test_two_trainers_cannot_make_one_store(out):
     check(out, 70)
 
 
+def test_no_chunk_is_taken_from_a_trainer_at_work(out):
+    """Not even by one that found rows for which the store would have to be made again."""
+    named = {**EPOCH, "version": "1"}
+
+    class Wider(Widens):
+        at = 0
+
+    class Nested(Widens):
+        at = 100
+
+        def predict_step(self, batch, batch_idx, dataloader_idx=0):
+            if batch_idx == 3:
+                settle(self.trainer)
+                before = done(out)
+                assert before
+                with pytest.raises(StoreError, match="another process writes"):
+                    predict(out, [{"n": 70}], Wider(), writer=named)
+                assert done(out) == before
+            return super().predict_step(batch, batch_idx)
+
+    predict(out, [{"n": 70}], Nested(), writer=named)
+    check(out, 70)
+
+
 def test_another_model_is_refused_before_anything_is_touched(out):
     stopped(out, [{"n": 70}], fail_at=5)
     before = files(out)

@@ -33,10 +33,7 @@ class ChunkGatherer(Gatherer):
 
     def _read_all(self) -> None:
         super()._read_all()
-        for loader in range(len(self._record.loaders)):
-            store = committed(self._objects, self._record, loader)
-            if store is None:
-                continue
+        for loader, store in committed(self._objects, self._record):
             self.stores[loader] = store
             for chunk in store.chunks:
                 self._chunks[len(self.parts)] = loader, chunk

@@ -13,14 +13,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
-from foretell.errors import FingerprintMismatch, HeldError, StoreError
+from foretell.errors import FingerprintMismatch, HeldError
 from foretell.plan import Plan
 from foretell.store.assemble import Assembly
 from foretell.store.objects import ObjectStore
 from foretell.types import Chunk, OutputSpec, Valid
 
 from foretell_torch.writer.places import as_range
-from foretell_torch.writer.record import Record
+from foretell_torch.writer.record import Record, held
 from foretell_torch.writer.runstore import open_assembly, plan_of
 from foretell_torch.writer.segment import Segment, decode, joined
 
@@ -42,6 +42,7 @@ class Commits:
 
     Attributes:
         cancelled: Whether ``sdk cancel`` asked for an end.
+        interrupted: Whether whoever makes a store is to end at the next chunk.
     """
 
     def __init__(
@@ -57,7 +58,7 @@ class Commits:
         self._loaders = set(loaders)
         self._compression = compression
         self._say = say
-        self.cancelled = False
+        self.cancelled = self.interrupted = False
         self._plans: dict[int, Plan] = {}
         self._assemblies: dict[int, Assembly] = {}
         self._begun: dict[int, _Begun] = {}
@@ -150,12 +151,7 @@ class Commits:
                     self._objects, self._record, loader, plan, self._compression, self._say
                 )
             except HeldError as error:
-                raise StoreError(
-                    "another process writes these predictions",
-                    facts=[("folder", self._objects.url), *error.facts],
-                    tries=[("output_dir=another folder", "for each Trainer its own")],
-                    slug="store-held",
-                ) from error
+                raise held(self._objects, *error.facts) from error
             self._assemblies[loader] = found
         return found
 
@@ -175,6 +171,10 @@ class Commits:
         for assembly in self._assemblies.values():
             assembly.beat()
             self.cancelled |= assembly.cancelled
+
+    def interrupt(self) -> None:
+        """Ask another thread that makes a store to end."""
+        self.interrupted = True
 
     def close(self, loader: int | None = None) -> None:
         """Let go of one store or of all; those that lack rows say so. Never raises."""

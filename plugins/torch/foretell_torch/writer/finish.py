@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+from foretell.errors import Interrupted
 from foretell.store.objects import ObjectStore
 from foretell.types import Arrays, Chunk
 
@@ -27,6 +28,10 @@ def finish_zarr(folder: Path, objects: ObjectStore, record: Record, commits: Com
         objects: The same.
         record: What it is.
         commits: The stores, as far as they are made.
+
+    Raises:
+        Interrupted: another thread wants it to end.
+        StoreError: another process makes them.
     """
     commits.record()
     gatherer = ChunkGatherer(objects, record)
@@ -36,6 +41,7 @@ def finish_zarr(folder: Path, objects: ObjectStore, record: Record, commits: Com
     outdated = [contents.loader for contents in loaders if _outdated(gatherer, contents, record)]
     if outdated:
         for loader in outdated:
+            commits.assembly(loader, gatherer.stores[loader].plan)  # nobody else's at this moment
             commits.close(loader)
             _take_back(folder, objects, record, gatherer, loader)
         gatherer = ChunkGatherer(objects, record)
@@ -65,6 +71,8 @@ def _assemble(
     plan = plan_of(record, contents.loader, len(contents.places), contents.specs)
 
     def read(chunk: Chunk) -> tuple[Arrays, np.ndarray]:
+        if commits.interrupted:
+            raise Interrupted("interrupted while the store was made")
         return gatherer.read(contents, chunk.start, chunk.stop)
 
     assembly = commits.assembly(contents.loader, plan)

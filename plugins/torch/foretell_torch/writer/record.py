@@ -137,6 +137,16 @@ def refuse_foreign(objects: ObjectStore) -> None:
         )
 
 
+def held(objects: ObjectStore, *facts: tuple[str, str]) -> StoreError:
+    """The error for a folder that another process writes to; ``facts`` say what shows it."""
+    return StoreError(
+        "another process writes these predictions",
+        facts=[("folder", objects.url), *facts],
+        tries=[("output_dir=another folder", "for each Trainer its own")],
+        slug="store-held",
+    )
+
+
 def completed(record: Record, counts: tuple[tuple[int, ...], ...]) -> Record:
     """The record once every row is there."""
     return replace(record, complete=True, counts=counts)

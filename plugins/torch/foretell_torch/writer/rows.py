@@ -131,8 +131,7 @@ def stored_rows(objects: ObjectStore, folder: str, record: Record | None) -> Sto
         rows.add(segment.rows)
         rows.add(segment.gaps)
         found.files |= {name for name, _ in segment.files}
-    for loader in range(len(record.loaders)) if record.format == "zarr" else ():
-        store = committed(objects, record, loader)
-        for chunk in store.chunks if store is not None else ():
+    for loader, store in committed(objects, record):
+        for chunk in store.chunks:
             found.of(loader, 0, False).add(range(chunk.start, chunk.stop))
     return found

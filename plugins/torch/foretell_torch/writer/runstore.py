@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -160,18 +160,23 @@ class Committed:
         return Segment(0, loader, range(chunk.start, chunk.stop), arrays, lengths)
 
 
-def committed(objects: ObjectStore, record: Record, loader: int) -> Committed | None:
-    """What the store of a loader holds whose rows have an index; None when there is no store.
+def committed(objects: ObjectStore, record: Record) -> Iterator[tuple[int, Committed]]:
+    """What the stores hold that have begun, of loaders whose rows have an index.
 
     A chunk with rows that were predicted to be None has been made from the spool, which is still
     there and tells more: it is left out.
 
     Raises:
-        StoreError: the store is damaged.
+        StoreError: a store is damaged.
     """
-    if record.loaders[loader].identity != "index":
-        return None
-    store = store_objects(objects, record, loader)
+    for number, loader in enumerate(record.loaders):
+        if record.format == "zarr" and loader.identity == "index":
+            found = _committed(store_objects(objects, record, number))
+            if found is not None:
+                yield number, found
+
+
+def _committed(store: ObjectStore) -> Committed | None:
     try:
         snapshot = open_snapshot(store)
     except NotARun:

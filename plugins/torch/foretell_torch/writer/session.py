@@ -27,6 +27,7 @@ from foretell_torch.writer.record import (
 )
 from foretell_torch.writer.rows import stored_rows
 from foretell_torch.writer.spool import INDEX, SPOOL, Spool
+from foretell_torch.writer.together import by_first
 
 if TYPE_CHECKING:
     from foretell_torch.writer.callback import PredictionWriter
@@ -219,7 +220,7 @@ class Session:
         except StoreError as error:
             raise StoreError(
                 "the output folder cannot be written",
-                facts=[("folder", str(self._folder)), *error.facts[1:]],
+                facts=[("folder", str(self._folder)), *(f for f in error.facts if f[0] != "store")],
                 tries=[("output_dir=another folder", "")],
                 slug=error.slug,
             ) from error
@@ -263,14 +264,15 @@ class Session:
         return counted and not (whole or limit == float("inf"))
 
     def _finish(self) -> None:
-        writer, record = self._writer, self._record
-        if writer.format == "zarr":
-            if self._rank == 0 and not finish_zarr(
-                self._folder, self._objects, record, self._commits
-            ):
-                log.warning("%s lacks rows: predict again to add them", self._folder)
+        if self._writer.format == "zarr":
+            by_first(self._trainer, self._make_stores, self._commits.interrupt)
             return
+        record = self._record
         finish_pt_rank(self._folder, self._objects, record, self._rank)
         self._trainer.strategy.barrier("predictions: every rank has its file")
         if self._rank == 0:
             record_pt_complete(self._folder, self._objects, record)
+
+    def _make_stores(self) -> None:
+        if not finish_zarr(self._folder, self._objects, self._record, self._commits):
+            log.warning("%s lacks rows: predict again to add them", self._folder)

@@ -15,13 +15,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import numpy as np
-from foretell.errors import StoreError
 from foretell.store.objects import ObjectStore
 from foretell.types import Arrays, OutputSpec
 
 from foretell_torch.writer.commits import Commits
 from foretell_torch.writer.opened import Opened, Spares
 from foretell_torch.writer.places import Rows, as_numbers
+from foretell_torch.writer.record import held
 from foretell_torch.writer.segment import Segment, check_like, decode, encode, joined
 
 SPOOL = "spool"
@@ -59,12 +59,7 @@ def write_segment(objects: ObjectStore, folder: str, number: int, segment: Segme
     """
     key = segment_key(folder, segment.rank, number)
     if not objects.create(key, encode(segment)):
-        raise StoreError(
-            "another process writes the predictions of this rank",
-            facts=[("folder", objects.url), ("file", key)],
-            tries=[("output_dir=another folder", "for each Trainer its own")],
-            slug="store-held",
-        )
+        raise held(objects, ("file", key))
     return key
 
 
