@@ -264,6 +264,11 @@ def test_two_ranks_with_rows_that_do_not_divide(out, mode):
         assert counts == [26, 25, 17, 16]
 
 
+def test_two_ranks_that_hold_a_part_of_each_weight(out):
+    script(0, out=out, spec=[{"n": 51}], settings={"devices": 2}, sharded=True)
+    np.testing.assert_array_equal(read_predictions(out)["y"], rows(51))
+
+
 @pytest.mark.parametrize("order", ["rank", pytest.param("turns", marks=pytest.mark.slow)])
 def test_two_ranks_with_an_iterable_dataset(out, order):
     writer = {"iterable_order": order}

@@ -15,6 +15,8 @@ import lightning as L
 import torch
 from foretell_torch import PredictionWriter
 from foretell_torch.writer import runstore
+from lightning.pytorch.strategies import ModelParallelStrategy
+from torch.distributed.fsdp import fully_shard
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 
@@ -76,6 +78,22 @@ class Double(L.LightningModule):
         }[self.shape]()
 
 
+class Sharded(Double):
+    """Of its weight a part lies on each rank."""
+
+    def __init__(self, **about):
+        super().__init__(**about)
+        self.net = torch.nn.Linear(2, 2, bias=False)
+        with torch.no_grad():
+            self.net.weight.copy_(2 * torch.eye(2))
+
+    def configure_model(self):
+        fully_shard(self.net, mesh=self.device_mesh["data_parallel"])
+
+    def predict_step(self, batch, batch_idx, dataloader_idx=0):
+        return {"y": self.net(batch)}
+
+
 def loaders(spec, writer=None):
     made = []
     for number, one in enumerate(spec):
@@ -116,6 +134,9 @@ def predict(out, spec, module=None, writer=None, returned=False, settings=None, 
         torch.set_num_threads(1)
     if "chunk_bytes" in about:
         runstore.CHUNK_BYTES = about["chunk_bytes"]
+    if about.get("sharded"):
+        model = Sharded()
+        settings = {**settings, "strategy": ModelParallelStrategy(settings["devices"], 1)}
     runner = trainer([callback], **(settings or {}))
     runner.predict(model, loaders(spec, callback), return_predictions=returned)
     return model
