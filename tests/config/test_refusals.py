@@ -1,6 +1,7 @@
 """What a wrong job is answered with, word for word."""
 
 import pytest
+from foretell.config.layers import Typed
 from foretell.errors import ConfigError
 
 
@@ -169,6 +170,19 @@ def test_a_value_from_the_command_line_or_the_environment_names_its_origin(folde
     assert told.endswith('  got   "many" (FORETELL_SCHEDULE__RETRIES)')
     told = refused(folder, "", sets={"schedule.retries": "many"})
     assert told.endswith('  got   "many" (--set)')
+
+
+@pytest.mark.parametrize(
+    ("typed", "told"),
+    [
+        ("0", "must be above 0\n  got   0 (--set)"),
+        ("2.5", 'expected a whole number or "auto"\n  got   2.5 (--set)'),
+        ("autp", 'expected a whole number or "auto"\n  got   "autp" (--set)'),
+    ],
+)
+def test_a_number_out_of_bounds_is_a_number(folder, typed, told):
+    """However it was typed: ``0`` is read rightly, the text ``"0"`` is no better."""
+    assert refused(folder, "", sets={"schedule.chunk": Typed(typed)}).endswith(told)
 
 
 def test_a_source_whose_kind_cannot_be_told(folder):

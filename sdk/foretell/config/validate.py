@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -28,6 +28,13 @@ _EXPECTED = {
     "none": "nothing",
 }
 
+_BOUNDS = {
+    "greater_than": ("must be above", "gt"),
+    "greater_than_equal": ("must be at least", "ge"),
+    "less_than": ("must be below", "lt"),
+    "less_than_equal": ("must be at most", "le"),
+}
+
 
 def validate(
     section: str, model: type[ModelT], table: Mapping[str, Any], given: Layer
@@ -49,7 +56,7 @@ def validate(
     try:
         return _strict(model, table), []
     except ValidationError as error:
-        as_typed = _as_typed(table, _paths(error, table), given, section)
+        as_typed = _as_typed(table, _misread(error, table), given, section)
         if as_typed is not None:
             try:
                 return _strict(model, as_typed), []
@@ -114,8 +121,10 @@ def _holds(tree: Any, value: Any) -> bool:
     return tree is value
 
 
-def _paths(error: ValidationError, table: Mapping[str, Any]) -> set[Key]:
-    return {_path(item["loc"], table) for item in error.errors(include_url=False)}
+def _misread(error: ValidationError, table: Mapping[str, Any]) -> set[Key]:
+    """Settings that do not fit; one that is out of bounds was read rightly."""
+    items = [(item["type"], _path(item["loc"], table)) for item in error.errors(include_url=False)]
+    return {path for _, path in items} - {path for kind, path in items if kind in _BOUNDS}
 
 
 def _path(loc: Sequence[int | str], table: Mapping[str, Any]) -> Key:
@@ -217,13 +226,10 @@ def _one_in_words(item: Any, model: type[BaseModel], path: Key) -> str:
 
 
 def _bound(kind: str, context: Mapping[str, Any]) -> str | None:
-    words: dict[str, Callable[[], str]] = {
-        "greater_than": lambda: f"must be above {context['gt']}",
-        "greater_than_equal": lambda: f"must be at least {context['ge']}",
-        "less_than": lambda: f"must be below {context['lt']}",
-        "less_than_equal": lambda: f"must be at most {context['le']}",
-    }
-    return words[kind]() if kind in words else None
+    if kind not in _BOUNDS:
+        return None
+    words, name = _BOUNDS[kind]
+    return f"{words} {context[name]}"
 
 
 def _type_in_words(kind: str) -> str | None:
