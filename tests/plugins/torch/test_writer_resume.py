@@ -5,6 +5,8 @@ import pytest
 from foretell.errors import PartialResult
 
 pytest.importorskip("torch")
+import torch
+
 pytest.importorskip("lightning")
 from foretell.builtin.writers.zarr import ZarrWriter
 from foretell.store.open import open_objects
@@ -45,6 +47,21 @@ def test_killed_and_started_again(out, mode, remaining):
     assert sorted(model.seen) == expected
     after = files(out)
     assert {k: after[k] for k in before} == before
+
+
+@pytest.mark.parametrize("mode", [MODES[3], MODES[5]], ids=lambda m: "-".join(m.values()))
+@pytest.mark.parametrize("noted", [False, True])
+@pytest.mark.parametrize("remaining", [False, True])
+def test_no_row_is_in_two_files(out, mode, noted, remaining):
+    """Files that a killed process had not noted go; of a batch with stored rows the others stay."""
+    mode = {**mode, "segment_bytes": 100 if noted else 2**20}
+    script(1, out=out, spec=[{"n": 100}], module={"kill_at": 9}, writer=mode)
+    assert len(list(out.glob("*__batch_*.pt"))) == 9
+    assert bool(len(stored_of(out))) == noted
+    predict(out, [{"n": 100, "batch_size": 40, "remaining": remaining}], writer=mode)
+    np.testing.assert_array_equal(read_predictions(out)["y"], rows(100))
+    found = [torch.load(path, weights_only=True) for path in out.glob("*__batch_*.pt")]
+    assert sorted(np.concatenate([one["y"] for one in found])[:, 0]) == rows(100)[:, 0].tolist()
 
 
 @pytest.mark.parametrize("mode", [MODES[0], MODES[4]], ids=lambda m: "-".join(m.values()))

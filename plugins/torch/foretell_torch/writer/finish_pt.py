@@ -16,11 +16,9 @@ from foretell_torch.writer.gather import Contents, Gatherer
 from foretell_torch.writer.places import Table, Window
 from foretell_torch.writer.record import Record, completed, write_record
 from foretell_torch.writer.segment import Segment, encode
-from foretell_torch.writer.spool import INDEX, SPOOL, segment_key
+from foretell_torch.writer.spool import INDEX, SPOOL, read_segments, segment_key
 
 _ROWS = 8_192
-OWN = "own"
-"""Folder of the indices of the ranks' own files."""
 
 
 def finish_pt_rank(folder: Path, objects: ObjectStore, record: Record, rank: int) -> None:
@@ -54,6 +52,9 @@ def record_pt_complete(folder: Path, objects: ObjectStore, record: Record) -> bo
         return False
     if record.interval == "epoch":
         _keep_gaps(objects, gatherer, record)
+    else:
+        listed = {name for _, part in read_segments(objects, INDEX) for name, _ in part.files}
+        ptfiles.remove_others(folder, listed)
     write_record(objects, completed(record, tuple(contents.counts for contents in loaders)))
     if record.interval == "epoch":
         shutil.rmtree(folder / SPOOL, ignore_errors=True)

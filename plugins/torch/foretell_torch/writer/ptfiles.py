@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,13 @@ def number_in(name: str) -> int:
     """The batch number in a file's name."""
     match = _BATCH.search(name)
     return int(match[1]) if match else -1
+
+
+def remove_others(folder: Path, names: Collection[str]) -> None:
+    """Remove files of batches but for ``names``: a killed process left them, their rows unknown."""
+    for path in folder.glob("predictions__rank_*__batch_*.pt"):
+        if path.name not in names and _BATCH.search(path.name):
+            path.unlink()
 
 
 def save_batch(objects: ObjectStore, name: str, prediction: Any) -> int:
@@ -110,11 +117,7 @@ def save_rank(
                 else:
                     filled[name][at : at + size] = values
             at += size
-        tensors = {
-            name: values if isinstance(values, list) else torch.from_numpy(values)
-            for name, values in filled.items()
-        }
-        torch.save(nested(tensors), partial)
+        torch.save(nested(filled), partial)
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
@@ -123,18 +126,28 @@ def save_rank(
         scratch.rmdir()
 
 
-def nested(named: dict[str, Any]) -> Any:
-    """Outputs by path as nested dicts; the one output of a bare tensor as that tensor."""
-    if list(named) == ["output"]:
-        return named["output"]
+def nested(named: Mapping[str, np.ndarray | list[str]]) -> Any:
+    """Outputs by path as nested dicts of tensors; the one output of a bare tensor as that tensor.
+
+    Lists, and arrays of objects, become lists.
+    """
+    tensors = {name: _tensor(values) for name, values in named.items()}
+    if list(tensors) == ["output"]:
+        return tensors["output"]
     tree: dict[str, Any] = {}
-    for path, value in named.items():
+    for path, value in tensors.items():
         *parents, last = path.split("/")
         level = tree
         for parent in parents:
             level = level.setdefault(parent, {})
         level[last] = value
     return tree
+
+
+def _tensor(values: np.ndarray | list[str]) -> Any:
+    if isinstance(values, list):
+        return values
+    return values.tolist() if values.dtype.hasobject else frameworks.torch().from_numpy(values)
 
 
 def _plain_leaf(leaf: Any) -> Any:

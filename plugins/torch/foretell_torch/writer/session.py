@@ -125,11 +125,12 @@ class Session:
             return
         if arrays is None:
             arrays = self._outputs(prediction, batch, len(rows), batch_idx, loader)
-        if self._where == INDEX:
-            self._spool.add_file(loader, rows, *self._save(prediction, batch_idx, loader))
-            return
         if new is not None:
             arrays = {name: values[new] for name, values in arrays.items()}
+        if self._where == INDEX:
+            saved = prediction if new is None else ptfiles.nested(arrays)
+            self._spool.add_file(loader, kept, *self._save(saved, batch_idx, loader))
+            return
         self._spool.add(loader, kept, arrays)
         if self._commits.cancelled:
             raise Interrupted(
