@@ -25,6 +25,9 @@ from foretell.types import Arrays, ServiceSpec
 _OPERATION = "foretell_service"
 _THREADS = 8
 
+_LOOK_SECONDS = 0.1
+"""How often a call that waits for its answer looks whether the service is elsewhere by now."""
+
 
 @dataclass(frozen=True, slots=True)
 class Route:
@@ -66,6 +69,11 @@ class Routes:
             if self._changed.wait_for(there, timeout=max(0.0, deadline - time.monotonic())):
                 return self._known[name]
         return None
+
+    def has_moved(self, name: str, route: Route) -> bool:
+        """Whether a service was started again since."""
+        with self._changed:
+            return self._known[name].generation > route.generation
 
 
 class Hosted:
@@ -201,14 +209,25 @@ class Caller:
     def _ask(
         self, route: Route, name: str, method: str, arrays: Arrays, until: float
     ) -> dict[str, Any]:
+        routes, remote = ROUTES[self._run], self._worker.rpc(route.address)
+
         async def go() -> Any:
-            remote = self._worker.rpc(route.address)
-            return await asyncio.wait_for(
+            call = asyncio.ensure_future(
                 getattr(remote, _OPERATION)(
                     run=self._run, name=name, method=method, arrays=to_serialize(arrays)
-                ),
-                max(0.01, until - time.monotonic()),
+                )
             )
+            try:
+                # Dask tries for half a minute to connect to a host that has died.
+                while not call.done():
+                    if routes.has_moved(name, route):
+                        raise ServiceLost(f"service {name!r} was lost with {route.address}")
+                    if (left := until - time.monotonic()) <= 0:
+                        raise TimeoutError
+                    await asyncio.wait({call}, timeout=min(left, _LOOK_SECONDS))
+                return call.result()
+            finally:
+                call.cancel()
 
         future = asyncio.run_coroutine_threadsafe(go(), self._worker.loop.asyncio_loop)
         answer: dict[str, Any] = future.result()
