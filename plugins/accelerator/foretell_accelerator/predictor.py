@@ -10,14 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
-from foretell.abc import Predictor
 from foretell.builtin.predictors.identity import check_checkpoint
-from foretell.builtin.predictors.parts import UserParts
+from foretell.builtin.predictors.parts import PartsPredictor, UserParts
 from foretell.builtin.predictors.signatures import parameters_of
 from foretell.digest import hash_json, hash_path
 from foretell.errors import ConfigError, ForetellError, LoadError
-from foretell.outputs import to_outputs
-from foretell.types import Batch, Examples
+from foretell.types import Batch
 from foretell_torch.frameworks import is_module
 from foretell_torch.weights import load_checkpoint
 
@@ -25,7 +23,7 @@ from foretell_accelerator.manifest import read_manifest
 from foretell_accelerator.settings import ArtifactOptions
 
 
-class ArtifactPredictor(Predictor):
+class ArtifactPredictor(PartsPredictor):
     """Calls a compiled program for every batch.
 
     Args:
@@ -53,7 +51,7 @@ class ArtifactPredictor(Predictor):
     ) -> None:
         self.options = options
         live = {"model": model, "collate": collate, "postprocess": postprocess}
-        self._parts = UserParts(options, live)
+        self.parts = UserParts(options, live)
         if options.artifact is None and options.model is None and model is None:
             raise ConfigError(
                 "the job names neither an artifact nor a model",
@@ -64,22 +62,10 @@ class ArtifactPredictor(Predictor):
                 ],
                 slug="config-model",
             )
-        self._parts.find()
+        self.parts.find()
         check_checkpoint(self.checkpoint, options.checkpoint, remote=False)
         if self.artifact is not None:
             read_manifest(self.artifact)
-
-    @classmethod
-    def from_live(
-        cls,
-        options: Any,
-        *,
-        model: Any = None,
-        collate: Callable[[Any], Any] | None = None,
-        postprocess: Callable[[Any], Any] | None = None,
-    ) -> ArtifactPredictor:
-        """Build the predictor around a live model, or live helpers of it."""
-        return cls(options, model=model, collate=collate, postprocess=postprocess)
 
     @property
     def artifact(self) -> str | None:
@@ -88,15 +74,9 @@ class ArtifactPredictor(Predictor):
         return None if given is None else self.options.resolve(given)
 
     @property
-    def checkpoint(self) -> str | None:
-        """Absolute path of the weights."""
-        given = self.options.checkpoint
-        return None if given is None else self.options.resolve(given)
-
-    @property
     def has_model(self) -> bool:
         """Whether the model itself is there, beside or instead of an artifact."""
-        return self._parts.given("model")
+        return self.parts.given("model")
 
     # --- the model ------------------------------------------------------------------------------
 
@@ -106,9 +86,9 @@ class ArtifactPredictor(Predictor):
         Raises:
             LoadError: with the cause.
         """
-        self._parts.get("collate")
-        self._parts.get("postprocess")
-        target = self._parts.get("model")
+        self.parts.get("collate")
+        self.parts.get("postprocess")
+        target = self.parts.get("model")
         if is_module(target):
             load_checkpoint(target, self.checkpoint)
             return target.eval()
@@ -139,17 +119,9 @@ class ArtifactPredictor(Predictor):
 
     # --- a batch --------------------------------------------------------------------------------
 
-    def collate(self, examples: Examples) -> Any:
-        function = self._parts.get("collate")
-        return examples if function is None else function(examples)
-
     def predict(self, model: Callable[[Any], Any], batch: Batch) -> Any:
         """Run the compiled program on the collated batch."""
         return model(batch.inputs)
-
-    def postprocess(self, predictions: Any) -> Mapping[str, Any]:
-        function = self._parts.get("postprocess")
-        return to_outputs(predictions if function is None else function(predictions))
 
     # --- identity -------------------------------------------------------------------------------
 
@@ -158,7 +130,7 @@ class ArtifactPredictor(Predictor):
         parts = dict(self.model_fingerprint())
         if self.artifact is not None:
             parts["artifact"] = read_manifest(self.artifact).hash
-        parts |= self._parts.fingerprint("collate", "postprocess")
+        parts |= self.parts.fingerprint("collate", "postprocess")
         if self.options.version is not None:
             parts["version"] = self.options.version
         return parts
@@ -168,7 +140,7 @@ class ArtifactPredictor(Predictor):
         if not self.has_model:
             return {}
         options = self.options
-        parts = self._parts.fingerprint("model") | {"options": hash_json(options.options)}
+        parts = self.parts.fingerprint("model") | {"options": hash_json(options.options)}
         if self.checkpoint is not None:
             parts["checkpoint"] = hash_path(self.checkpoint)
         if options.version is not None:

@@ -10,12 +10,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from foretell.abc.predictor import Predictor
-from foretell.builtin.predictors.parts import UserParts
+from foretell.builtin.predictors.parts import PartsPredictor, UserParts
 from foretell.digest import hash_json, hash_path
 from foretell.errors import ConfigError, LoadError
-from foretell.outputs import to_outputs
-from foretell.types import Batch, Examples
+from foretell.types import Batch
 
 from foretell_jax.needs import need
 from foretell_jax.options import JaxOptions
@@ -43,7 +41,7 @@ class JaxModel:
         return replace(self, params=params)
 
 
-class JaxPredictor(Predictor):
+class JaxPredictor(PartsPredictor):
     """Calls ``pred_fn(rng, params, batch)`` or ``pred_fn(params, batch)``, traced and compiled.
 
     ``predict`` is called while JAX traces, with the parameters and the batch as tracers. A
@@ -75,7 +73,7 @@ class JaxPredictor(Predictor):
         self.options = options
         model, params = model if isinstance(model, tuple) else (model, None)
         live = {"model": model, "params": params, "collate": collate, "postprocess": postprocess}
-        self._parts = UserParts(options, live, check=_anything)
+        self.parts = UserParts(options, live, check=_anything)
         self._check()
 
     @classmethod
@@ -88,27 +86,9 @@ class JaxPredictor(Predictor):
             for kind in type(model).__mro__
         )
 
-    @classmethod
-    def from_live(
-        cls,
-        options: Any,
-        *,
-        model: Any = None,
-        collate: Callable[[Any], Any] | None = None,
-        postprocess: Callable[[Any], Any] | None = None,
-    ) -> JaxPredictor:
-        """Build the predictor around a live function or module, with or without parameters."""
-        return cls(options, model=model, collate=collate, postprocess=postprocess)
-
-    @property
-    def checkpoint(self) -> Path | None:
-        """Absolute path of the checkpoint."""
-        given = self.options.checkpoint
-        return None if given is None else Path(self.options.resolve(given))
-
     def _check(self) -> None:
         options = self.options
-        if not self._parts.given("model"):
+        if not self.parts.given("model"):
             raise ConfigError(
                 "the job names no model",
                 facts=[("missing", "predictor.model")],
@@ -120,7 +100,7 @@ class JaxPredictor(Predictor):
             for name, given in (
                 ("checkpoint", options.checkpoint),
                 ("params", options.params),
-                ("live parameters", self._parts.live("params")),
+                ("live parameters", self.parts.live("params")),
             )
             if given is not None
         ]
@@ -130,14 +110,14 @@ class JaxPredictor(Predictor):
                 facts=[("got", " and ".join(sources)), ("expected", "one of them")],
                 slug="config-params",
             )
-        self._parts.find()
+        self.parts.find()
         if options.checkpoint is not None and "://" in options.checkpoint:
             raise ConfigError(
                 "a checkpoint of a JAX model is a local file or folder",
                 facts=[("checkpoint", options.checkpoint)],
                 slug="config-checkpoint",
             )
-        path = self.checkpoint
+        path = None if self.checkpoint is None else Path(self.checkpoint)
         if path is not None and not path.exists():
             raise LoadError(
                 f"there is no checkpoint {options.checkpoint!r}",
@@ -155,19 +135,19 @@ class JaxPredictor(Predictor):
         from foretell_jax.functions import as_call, own_parameters
         from foretell_jax.parameters import InMemory, from_function, open_parameters
 
-        self._parts.get("collate")
-        self._parts.get("postprocess")
+        self.parts.get("collate")
+        self.parts.get("postprocess")
         name = self.options.model or "the model"
-        model, params = self._model(name), self._parts.live("params")
+        model, params = self._model(name), self.parts.live("params")
         if isinstance(model, tuple):
             model, params = model
         own = own_parameters(model)
         parameters: Parameters
         if self.checkpoint is not None:
-            parameters = open_parameters(self.checkpoint, self.options.format)
+            parameters = open_parameters(Path(self.checkpoint), self.options.format)
         elif self.options.params is not None:
             parameters = from_function(
-                self._parts.get("params"), self.options.options, self.options.seed
+                self.parts.get("params"), self.options.options, self.options.seed
             )
         else:
             parameters = InMemory(params if params is not None else own if own is not None else {})
@@ -175,7 +155,7 @@ class JaxPredictor(Predictor):
 
     def _model(self, name: str) -> Any:
         """The function or module itself, made by its class or factory where it has one."""
-        target = self._parts.get("model")
+        target = self.parts.get("model")
         options = self.options.options
         if self.options.factory or isinstance(target, type):
             try:
@@ -186,32 +166,24 @@ class JaxPredictor(Predictor):
                     facts=[("options", ", ".join(options) or "none"), ("cause", str(error))],
                     slug="config-options",
                 ) from error
-        _check_options(options, target, self._parts.get("params"))
+        _check_options(options, target, self.parts.get("params"))
         taken = _taken(target, options)
         return functools.partial(target, **taken) if taken else target
-
-    def collate(self, examples: Examples) -> Any:
-        function = self._parts.get("collate")
-        return examples if function is None else function(examples)
 
     def predict(self, model: JaxModel, batch: Batch) -> Any:
         from foretell_jax.randomness import apply
 
         return apply(model.call, batch.keys, model.params, batch.inputs, batch.mask)
 
-    def postprocess(self, predictions: Any) -> Mapping[str, Any]:
-        function = self._parts.get("postprocess")
-        return to_outputs(predictions if function is None else function(predictions))
-
     def fingerprint(self) -> Mapping[str, str]:
         """Source files of what is named, state of what is live, settings, weights, JAX itself."""
         options = self.options
-        parts = self._parts.fingerprint()
+        parts = self.parts.fingerprint()
         if options.factory:
             parts["factory"] = "true"
         parts["options"] = hash_json(options.options)
         if self.checkpoint is not None:
-            parts["checkpoint"] = _hashed(self.checkpoint)
+            parts["checkpoint"] = _hashed(Path(self.checkpoint))
         if options.version is not None:
             parts["version"] = options.version
         return parts | _jax_versions()

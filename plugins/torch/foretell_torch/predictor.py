@@ -23,13 +23,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
-from foretell.abc.predictor import Predictor
 from foretell.builtin.predictors import identity
-from foretell.builtin.predictors.parts import UserParts
+from foretell.builtin.predictors.parts import PartsPredictor, UserParts
 from foretell.builtin.predictors.signatures import parameters_of
 from foretell.errors import ConfigError, ForetellError, LoadError
 from foretell.frameworks import version
-from foretell.outputs import to_outputs
 from foretell.types import Batch, Examples
 
 from foretell_torch import frameworks, weights
@@ -39,7 +37,7 @@ from foretell_torch.settings import TorchOptions
 OF_THE_BATCH = ("rows", "mask", "keys")
 
 
-class TorchPredictor(Predictor):
+class TorchPredictor(PartsPredictor):
     """Calls a PyTorch module for every batch.
 
     Args:
@@ -70,7 +68,7 @@ class TorchPredictor(Predictor):
     ) -> None:
         self.options = options
         live = {"model": model, "collate": collate, "postprocess": postprocess}
-        self._parts = UserParts(options, live)
+        self.parts = UserParts(options, live)
         if model is None and options.model is None:
             raise ConfigError(
                 "the job names no model",
@@ -80,31 +78,13 @@ class TorchPredictor(Predictor):
             )
         for package in self.packages:
             _check_installed(package)
-        self._parts.find()
+        self.parts.find()
         identity.check_checkpoint(self.checkpoint, options.checkpoint)
 
     @classmethod
     def recognises(cls, model: object) -> bool:
         """Any live module, but for LightningModules, which have a predictor of their own."""
         return frameworks.is_module(model) and not frameworks.is_lightning_module(model)
-
-    @classmethod
-    def from_live(
-        cls,
-        options: Any,
-        *,
-        model: Any = None,
-        collate: Callable[[Any], Any] | None = None,
-        postprocess: Callable[[Any], Any] | None = None,
-    ) -> TorchPredictor:
-        """Build the predictor around a live module, class or function, or live helpers of it."""
-        return cls(options, model=model, collate=collate, postprocess=postprocess)
-
-    @property
-    def checkpoint(self) -> str | None:
-        """Absolute path of the checkpoint."""
-        given = self.options.checkpoint
-        return None if given is None else self.options.resolve(given)
 
     # --- the model ------------------------------------------------------------------------------
 
@@ -115,9 +95,9 @@ class TorchPredictor(Predictor):
             A ``torch.nn.Module`` on the CPU, no parameter of which wants a gradient.
         """
         frameworks.torch()
-        self._parts.get("collate")
-        self._parts.get("postprocess")
-        module = self._make(self._parts.get("model"))
+        self.parts.get("collate")
+        self.parts.get("postprocess")
+        module = self._make(self.parts.get("model"))
         if not frameworks.is_module(module):
             raise LoadError(
                 f"{self._name()} gives no torch.nn.Module",
@@ -183,13 +163,13 @@ class TorchPredictor(Predictor):
         weights.load_into(module, found, path, strict=options.strict)
 
     def _name(self) -> str:
-        return self._parts.name("model")
+        return self.parts.name("model")
 
     # --- a batch --------------------------------------------------------------------------------
 
     def collate(self, examples: Examples) -> Any:
         """The user's ``collate``, or arrays as they are and records stacked key by key."""
-        function = self._parts.get("collate")
+        function = self.parts.get("collate")
         return default_collate(examples) if function is None else function(examples)
 
     def predict(self, model: Any, batch: Batch) -> Any:
@@ -203,10 +183,6 @@ class TorchPredictor(Predictor):
             return model(*inputs, **extra)
         return model(inputs, **extra)
 
-    def postprocess(self, predictions: Any) -> Mapping[str, Any]:
-        function = self._parts.get("postprocess")
-        return to_outputs(predictions if function is None else function(predictions))
-
     def started(self, model: Any) -> None:
         """Called once by the deployment, the module on its device, before the first batch."""
 
@@ -218,7 +194,7 @@ class TorchPredictor(Predictor):
     def fingerprint(self) -> Mapping[str, str]:
         """Source files of what is named, state of what is live, settings, weights, versions."""
         options = self.options
-        parts = self._parts.fingerprint()
+        parts = self.parts.fingerprint()
         parts |= identity.settings(options.options, factory=False)
         if self.checkpoint is not None:
             parts["checkpoint"] = identity.checkpoint(self.checkpoint, options.version)

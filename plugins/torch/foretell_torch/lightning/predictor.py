@@ -86,7 +86,7 @@ class LightningPredictor(TorchPredictor):
         return module
 
     def _load_weights(self, module: Any) -> None:
-        model = self._parts.get("model")
+        model = self.parts.get("model")
         if isinstance(model, type) or not frameworks.is_module(model):
             return  # done where it was made
         super()._load_weights(module)
@@ -95,7 +95,7 @@ class LightningPredictor(TorchPredictor):
 
     def collate(self, examples: Examples) -> Any:
         """The user's ``collate``; else the loader's, or PyTorch's ``default_collate``."""
-        if self._parts.given("collate"):
+        if self.parts.given("collate"):
             return super().collate(examples)
         self._find_collate()
         if isinstance(examples, list):

@@ -24,12 +24,10 @@ from typing import Any, ClassVar
 from pydantic import Field
 
 from foretell.abc.options import PredictorOptions
-from foretell.abc.predictor import Predictor
 from foretell.builtin.predictors import identity, signatures
-from foretell.builtin.predictors.parts import UserParts
+from foretell.builtin.predictors.parts import PartsPredictor, UserParts
 from foretell.errors import ConfigError, ForetellError, LoadError
-from foretell.outputs import to_outputs
-from foretell.types import Batch, Examples
+from foretell.types import Batch
 
 
 class CallableOptions(PredictorOptions):
@@ -61,7 +59,7 @@ class LoadedCallable:
         return self.call(batch.inputs, **extra)
 
 
-class CallablePredictor(Predictor):
+class CallablePredictor(PartsPredictor):
     """Calls a function or object of the user's for every batch.
 
     The callable must be safe to call from several threads only when the deployer is given more
@@ -91,7 +89,7 @@ class CallablePredictor(Predictor):
     ) -> None:
         self.options = options
         live = {"model": model, "collate": collate, "postprocess": postprocess}
-        self._parts = UserParts(options, live)
+        self.parts = UserParts(options, live)
         if model is None and options.model is None:
             raise ConfigError(
                 "the job names no model",
@@ -99,7 +97,7 @@ class CallablePredictor(Predictor):
                 tries=[('model = "module:function"', "a function that takes a batch")],
                 slug="config-model",
             )
-        self._parts.find()
+        self.parts.find()
         identity.check_checkpoint(self.checkpoint, options.checkpoint)
 
     @classmethod
@@ -107,30 +105,12 @@ class CallablePredictor(Predictor):
         """Anything that can be called, classes included."""
         return callable(model)
 
-    @classmethod
-    def from_live(
-        cls,
-        options: CallableOptions,
-        *,
-        model: Any = None,
-        collate: Callable[[Any], Any] | None = None,
-        postprocess: Callable[[Any], Any] | None = None,
-    ) -> CallablePredictor:
-        """Build the predictor around a live function, class or object, or live helpers of it."""
-        return cls(options, model=model, collate=collate, postprocess=postprocess)
-
-    @property
-    def checkpoint(self) -> str | None:
-        """Absolute path (or URL) of the checkpoint."""
-        given = self.options.checkpoint
-        return None if given is None else self.options.resolve(given)
-
     def load(self) -> LoadedCallable:
         """Import the model and, where it is a class or factory, make the callable."""
-        self._parts.get("collate")
-        self._parts.get("postprocess")
-        target = self._parts.get("model")
-        name = self._parts.name("model")
+        self.parts.get("collate")
+        self.parts.get("postprocess")
+        target = self.parts.get("model")
+        name = self.parts.name("model")
         once = isinstance(target, type) or self.options.factory
         given = signatures.arguments(target, name, self.options.options, self.checkpoint, once)
         if once:
@@ -139,21 +119,13 @@ class CallablePredictor(Predictor):
             call = functools.partial(target, **given) if given else target
         return LoadedCallable(call, signatures.wants(call, name))
 
-    def collate(self, examples: Examples) -> Any:
-        function = self._parts.get("collate")
-        return examples if function is None else function(examples)
-
     def predict(self, model: LoadedCallable, batch: Batch) -> Any:
         return model(batch)
-
-    def postprocess(self, predictions: Any) -> Mapping[str, Any]:
-        function = self._parts.get("postprocess")
-        return to_outputs(predictions if function is None else function(predictions))
 
     def fingerprint(self) -> Mapping[str, str]:
         """Source files of what is named, state of what is live, settings, weights, version."""
         options = self.options
-        parts = self._parts.fingerprint()
+        parts = self.parts.fingerprint()
         parts |= identity.settings(options.options, factory=options.factory)
         if self.checkpoint is not None:
             parts["checkpoint"] = identity.checkpoint(self.checkpoint, options.version)

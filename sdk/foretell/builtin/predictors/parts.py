@@ -3,12 +3,56 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Self
 
 from foretell.abc.options import PredictorOptions
+from foretell.abc.predictor import Predictor
 from foretell.builtin.predictors import identity
 from foretell.builtin.predictors.signatures import check_callable
 from foretell.imports import load_object, module_file
+from foretell.outputs import to_outputs
+from foretell.types import Examples
+
+
+class PartsPredictor(Predictor):
+    """A predictor of a model with ``collate`` and ``postprocess``, each live or named.
+
+    Attributes:
+        options: Settings, with a ``checkpoint`` among them.
+        parts: What the user hands over.
+    """
+
+    options: Any
+    parts: UserParts
+
+    @classmethod
+    def from_live(
+        cls,
+        options: Any,
+        *,
+        model: Any = None,
+        collate: Callable[[Any], Any] | None = None,
+        postprocess: Callable[[Any], Any] | None = None,
+    ) -> Self:
+        """Build the predictor around a live model, or live helpers of it."""
+        built: Callable[..., Self] = cls
+        return built(options, model=model, collate=collate, postprocess=postprocess)
+
+    @property
+    def checkpoint(self) -> str | None:
+        """Absolute path (or URL) of the checkpoint."""
+        given = self.options.checkpoint
+        return None if given is None else self.options.resolve(given)
+
+    def collate(self, examples: Examples) -> Any:
+        """The user's ``collate``; without one the examples as they are."""
+        function = self.parts.get("collate")
+        return examples if function is None else function(examples)
+
+    def postprocess(self, predictions: Any) -> Mapping[str, Any]:
+        """Outputs by name, of what the user's ``postprocess`` gives if there is one."""
+        function = self.parts.get("postprocess")
+        return to_outputs(predictions if function is None else function(predictions))
 
 
 class UserParts:
