@@ -145,3 +145,6 @@ def predict(out, spec, module=None, writer=None, returned=False, settings=None, 
 if __name__ == "__main__":
     warnings.filterwarnings("ignore")
     predict(**json.loads(sys.argv[1]), threads=1)
+    if torch.distributed.is_initialized():
+        # Lightning leaves gloo's threads to the exit, where now and then one aborts the process.
+        torch.distributed.destroy_process_group()
