@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 from foretell.builtin.predictors.identity import check_checkpoint
-from foretell.builtin.predictors.parts import PartsPredictor, UserParts
+from foretell.builtin.predictors.parts import PartsPredictor
 from foretell.builtin.predictors.signatures import parameters_of
 from foretell.digest import hash_json, hash_path
 from foretell.errors import ConfigError, ForetellError, LoadError
@@ -41,18 +41,11 @@ class ArtifactPredictor(PartsPredictor):
     model_kind: ClassVar[str] = "artifact"
     default_deployer: ClassVar[str] = "accelerator"
 
-    def __init__(
-        self,
-        options: ArtifactOptions,
-        *,
-        model: Any = None,
-        collate: Callable[[Any], Any] | None = None,
-        postprocess: Callable[[Any], Any] | None = None,
-    ) -> None:
-        self.options = options
-        live = {"model": model, "collate": collate, "postprocess": postprocess}
-        self.parts = UserParts(options, live)
-        if options.artifact is None and options.model is None and model is None:
+    options: ArtifactOptions
+
+    def _check(self) -> None:
+        options = self.options
+        if options.artifact is None and not self.has_model:
             raise ConfigError(
                 "the job names neither an artifact nor a model",
                 facts=[("missing", "predictor.artifact")],

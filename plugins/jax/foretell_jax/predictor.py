@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import importlib.metadata
 import inspect
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -62,19 +63,12 @@ class JaxPredictor(PartsPredictor):
     model_kind: ClassVar[str] = "jax"
     default_deployer: ClassVar[str] = "jax"
 
-    def __init__(
-        self,
-        options: JaxOptions,
-        *,
-        model: Any = None,
-        collate: Callable[[Any], Any] | None = None,
-        postprocess: Callable[[Any], Any] | None = None,
-    ) -> None:
-        self.options = options
+    options: JaxOptions
+
+    def _parts_of(self, live: Mapping[str, Any]) -> UserParts:
+        model = live["model"]
         model, params = model if isinstance(model, tuple) else (model, None)
-        live = {"model": model, "params": params, "collate": collate, "postprocess": postprocess}
-        self.parts = UserParts(options, live, check=_anything)
-        self._check()
+        return UserParts(self.options, {**live, "model": model, "params": params}, check=_anything)
 
     @classmethod
     def recognises(cls, model: object) -> bool:
@@ -117,11 +111,10 @@ class JaxPredictor(PartsPredictor):
                 facts=[("checkpoint", options.checkpoint)],
                 slug="config-checkpoint",
             )
-        path = None if self.checkpoint is None else Path(self.checkpoint)
-        if path is not None and not path.exists():
+        if self.checkpoint is not None and not os.path.exists(self.checkpoint):
             raise LoadError(
                 f"there is no checkpoint {options.checkpoint!r}",
-                facts=[("looked at", str(path))],
+                facts=[("looked at", self.checkpoint)],
                 slug="load-checkpoint",
             )
 
@@ -183,7 +176,7 @@ class JaxPredictor(PartsPredictor):
             parts["factory"] = "true"
         parts["options"] = hash_json(options.options)
         if self.checkpoint is not None:
-            parts["checkpoint"] = _hashed(Path(self.checkpoint))
+            parts["checkpoint"] = _hashed(self.checkpoint)
         if options.version is not None:
             parts["version"] = options.version
         return parts | _jax_versions()
@@ -222,12 +215,12 @@ def _anything(found: Any, text: str) -> None:
     """Parts may be modules and trees of parameters: what loads them says what is wrong."""
 
 
-def _hashed(path: Path) -> str:
+def _hashed(path: str) -> str:
     try:
         return hash_path(path)
     except OSError as error:
         raise LoadError(
-            "the checkpoint cannot be read", facts=[("file", str(path)), ("cause", str(error))]
+            "the checkpoint cannot be read", facts=[("file", path), ("cause", str(error))]
         ) from error
 
 

@@ -19,12 +19,12 @@ from __future__ import annotations
 
 import copy
 import importlib.util
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 from foretell.builtin.predictors import identity
-from foretell.builtin.predictors.parts import PartsPredictor, UserParts
+from foretell.builtin.predictors.parts import PartsPredictor
 from foretell.builtin.predictors.signatures import parameters_of
 from foretell.errors import ConfigError, ForetellError, LoadError
 from foretell.frameworks import version
@@ -58,18 +58,11 @@ class TorchPredictor(PartsPredictor):
     packages: ClassVar[tuple[str, ...]] = ("torch",)
     """Distributions whose version is part of the fingerprint."""
 
-    def __init__(
-        self,
-        options: TorchOptions,
-        *,
-        model: Any = None,
-        collate: Callable[[Any], Any] | None = None,
-        postprocess: Callable[[Any], Any] | None = None,
-    ) -> None:
-        self.options = options
-        live = {"model": model, "collate": collate, "postprocess": postprocess}
-        self.parts = UserParts(options, live)
-        if model is None and options.model is None:
+    options: TorchOptions
+
+    def _check(self) -> None:
+        options = self.options
+        if not self.parts.given("model"):
             raise ConfigError(
                 "the job names no model",
                 facts=[("missing", "predictor.model")],

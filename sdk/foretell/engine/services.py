@@ -62,18 +62,18 @@ class Routes:
         """The route to a service started after generation ``newer_than``; waits for news."""
 
         def there() -> bool:
-            known = self._known.get(name)
-            return known is not None and known.generation > newer_than
+            return self.has_moved(name, newer_than)
 
         with self._changed:
             if self._changed.wait_for(there, timeout=max(0.0, deadline - time.monotonic())):
                 return self._known[name]
         return None
 
-    def has_moved(self, name: str, route: Route) -> bool:
-        """Whether a service was started again since."""
+    def has_moved(self, name: str, newer_than: int) -> bool:
+        """Whether a service was started after generation ``newer_than``."""
         with self._changed:
-            return self._known[name].generation > route.generation
+            known = self._known.get(name)
+            return known is not None and known.generation > newer_than
 
 
 class Hosted:
@@ -220,7 +220,7 @@ class Caller:
             try:
                 # Dask tries for half a minute to connect to a host that has died.
                 while not call.done():
-                    if routes.has_moved(name, route):
+                    if routes.has_moved(name, route.generation):
                         raise ServiceLost(f"service {name!r} was lost with {route.address}")
                     if (left := until - time.monotonic()) <= 0:
                         raise TimeoutError

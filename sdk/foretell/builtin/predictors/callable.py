@@ -25,7 +25,7 @@ from pydantic import Field
 
 from foretell.abc.options import PredictorOptions
 from foretell.builtin.predictors import identity, signatures
-from foretell.builtin.predictors.parts import PartsPredictor, UserParts
+from foretell.builtin.predictors.parts import PartsPredictor
 from foretell.errors import ConfigError, ForetellError, LoadError
 from foretell.types import Batch
 
@@ -79,18 +79,11 @@ class CallablePredictor(PartsPredictor):
     Options = CallableOptions
     model_kind: ClassVar[str] = "callable"
 
-    def __init__(
-        self,
-        options: CallableOptions,
-        *,
-        model: Any = None,
-        collate: Callable[[Any], Any] | None = None,
-        postprocess: Callable[[Any], Any] | None = None,
-    ) -> None:
-        self.options = options
-        live = {"model": model, "collate": collate, "postprocess": postprocess}
-        self.parts = UserParts(options, live)
-        if model is None and options.model is None:
+    options: CallableOptions
+
+    def _check(self) -> None:
+        options = self.options
+        if not self.parts.given("model"):
             raise ConfigError(
                 "the job names no model",
                 facts=[("missing", "predictor.model")],

@@ -17,13 +17,29 @@ from foretell.types import Examples
 class PartsPredictor(Predictor):
     """A predictor of a model with ``collate`` and ``postprocess``, each live or named.
 
-    Attributes:
+    Args:
         options: Settings, with a ``checkpoint`` among them.
+        model, collate, postprocess: Live objects instead of the import strings.
+
+    Attributes:
+        options: The settings.
         parts: What the user hands over.
     """
 
     options: Any
-    parts: UserParts
+
+    def __init__(
+        self,
+        options: Any,
+        *,
+        model: Any = None,
+        collate: Callable[[Any], Any] | None = None,
+        postprocess: Callable[[Any], Any] | None = None,
+    ) -> None:
+        self.options = options
+        live = {"model": model, "collate": collate, "postprocess": postprocess}
+        self.parts = self._parts_of(live)
+        self._check()
 
     @classmethod
     def from_live(
@@ -35,8 +51,13 @@ class PartsPredictor(Predictor):
         postprocess: Callable[[Any], Any] | None = None,
     ) -> Self:
         """Build the predictor around a live model, or live helpers of it."""
-        built: Callable[..., Self] = cls
-        return built(options, model=model, collate=collate, postprocess=postprocess)
+        return cls(options, model=model, collate=collate, postprocess=postprocess)
+
+    def _parts_of(self, live: Mapping[str, Any]) -> UserParts:
+        return UserParts(self.options, live)
+
+    def _check(self) -> None:
+        """Refuse wrong settings and missing files, before anything is imported."""
 
     @property
     def checkpoint(self) -> str | None:
